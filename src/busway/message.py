@@ -1,0 +1,218 @@
+"""What travels (``Envelope``) and what a handler sees of it (``Message``)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
+
+import msgspec
+
+from ._uuid7 import uuid7
+
+__all__ = ["Envelope", "Message", "PublishOptions", "Ref"]
+
+E = TypeVar("E")
+
+Ref = tuple[str, str]
+"""The type and the id of an aggregate or a resource: ``("order", "o-1")``."""
+
+_NO_HEADERS: Mapping[str, str] = {}
+_identify = threading.Lock()
+
+
+class PublishOptions(TypedDict, total=False):
+    """What ``publish``, ``emit``, ``request``, ``envelope`` and ``child`` take beside the event.
+
+    Leaving one out and giving ``None`` are different: ``tenant=None`` says "no tenant", leaving
+    ``tenant`` out inherits that of the message being handled.
+    """
+
+    id: str
+    """Kept as given (a webhook's, a backfill's); else a new UUIDv7."""
+    key: str | None
+    """The unit of order; else what ``@event(key=…)`` says."""
+    source: str
+    """Who says so; else the bus's ``service``."""
+    headers: Mapping[str, str]
+    """The application's own text headers."""
+    correlation_id: str
+    """Names the whole conversation; else inherited, else the envelope's own id."""
+    causation_id: str | None
+    """The id of the envelope that caused this one; else that of the message being handled."""
+    idempotency_key: str | None
+    """What ``dedupe`` recognises a duplicate by; else the id."""
+    tenant: str | None
+    user: str | None
+    aggregate: Ref | None
+    resource: Ref | None
+    time: datetime
+    """When it happened, with a time zone; else now."""
+    delay: float | timedelta | datetime
+    """Hold it back for so many seconds, or until a moment (with a time zone)."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=False, repr_omit_defaults=True):
+    """What travels: the attributes of CloudEvents 1.0 and the event. It is never changed.
+
+    Make one with ``bus.envelope(event)`` or ``message.child(event)``; copy one with
+    ``msgspec.structs.replace``. ``data`` is the application's object in the process that published
+    it, and a ``msgspec.Raw`` of encoded bytes where it came off a wire (``content_type`` says how
+    they are encoded).
+
+    The id is made when it is first looked at or leaves the process, from the envelope's own time:
+    most events in one process are handled without anybody asking for it.
+    """
+
+    type: str
+    """The topic."""
+    data: Any = None
+    source: str = ""
+    timestamp: float = 0.0
+    """``time`` in seconds since 1970 (UTC)."""
+    subject: str | None = None
+    """The key: the unit of order."""
+    given_id: str | None = None
+    """The id, once somebody gave or asked for one. Read ``id`` instead."""
+    given_correlation_id: str | None = None
+    """The correlation id of a conversation begun by another envelope. Read ``correlation_id``."""
+    causation_id: str | None = None
+    idempotency_key: str | None = None
+    schema_version: int = 1
+    tenant: str | None = None
+    user: str | None = None
+    aggregate: Ref | None = None
+    resource: Ref | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    reply_to: str | None = None
+    """The group that awaits a reply to this request."""
+    headers: Mapping[str, str] = _NO_HEADERS
+    content_type: str | None = None
+    """How ``data`` is encoded, when it is ``msgspec.Raw``; None for an object of this process."""
+
+    @property
+    def id(self) -> str:
+        """A UUIDv7, or what the publisher gave. Set once; the same whatever is retried."""
+        known = self.given_id
+        if known is not None:
+            return known
+        with _identify:  # two threads may look at once, and must see one id
+            if self.given_id is None:
+                made = uuid7(self.timestamp)
+                msgspec.structs.force_setattr(self, "given_id", made)
+                return made
+        return self.given_id
+
+    @property
+    def topic(self) -> str:
+        """The same as ``type``, by the word the rest of the bus uses."""
+        return self.type
+
+    @property
+    def key(self) -> str | None:
+        """The same as ``subject``, by the word the rest of the bus uses."""
+        return self.subject
+
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond. Set once; the same whatever is retried."""
+        return datetime.fromtimestamp(self.timestamp, UTC)
+
+    @property
+    def correlation_id(self) -> str:
+        """Names the conversation this belongs to: the id of the envelope that began it."""
+        return self.given_correlation_id or self.id
+
+    @property
+    def duplicate_key(self) -> str:
+        """What a duplicate is recognised by: the idempotency key if there is one, else the id."""
+        return self.idempotency_key or self.id
+
+
+class _Lent(Protocol):
+    """The part of a delivery that a message needs."""
+
+    attempt: int
+
+    @property
+    def lost(self) -> bool: ...
+
+
+class _Bus(Protocol):
+    """The part of a bus that a message needs."""
+
+    def _child(
+        self, parent: Envelope, event: object, data: object, options: PublishOptions
+    ) -> Envelope: ...
+
+    async def publish(self, event: object, /) -> Envelope: ...
+
+
+class Message(Generic[E]):
+    """One delivery as its handler sees it: the second parameter of a handler, if it takes one.
+
+    A handler never acknowledges: returning is success, raising is a failed attempt.
+    """
+
+    __slots__ = ("_bus", "_lent", "data", "envelope", "group")
+
+    def __init__(self, envelope: Envelope, data: E, group: str, lent: _Lent, bus: _Bus) -> None:
+        self.envelope = envelope
+        """What travelled."""
+        self.data = data
+        """The event, converted to what the handler's first parameter asks for."""
+        self.group = group
+        """The name of the group this delivery belongs to."""
+        self._lent = lent
+        self._bus = bus
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is; the first is 1."""
+        return self._lent.attempt
+
+    @property
+    def lost(self) -> bool:
+        """Whether the loan ran out or was revoked: somebody else may be handling this event too."""
+        return self._lent.lost
+
+    @property
+    def id(self) -> str:
+        return self.envelope.id
+
+    @property
+    def topic(self) -> str:
+        return self.envelope.type
+
+    @property
+    def key(self) -> str | None:
+        return self.envelope.subject
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.envelope.headers
+
+    @property
+    def correlation_id(self) -> str:
+        return self.envelope.correlation_id
+
+    def child(
+        self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
+    ) -> Envelope:
+        """An envelope caused by this one, not sent yet.
+
+        It inherits correlation, tenant, user and trace; never key, aggregate, resource or
+        idempotency key.
+        """
+        return self._bus._child(self.envelope, event, data, options)
+
+    async def publish(
+        self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
+    ) -> Envelope:
+        """Publish a child of this message. The same errors as ``Bus.publish``."""
+        return await self._bus.publish(self.child(event, data, **options))
+
+    def __repr__(self) -> str:
+        return f"<Message {self.topic} {self.id} group={self.group!r} attempt={self.attempt}>"
