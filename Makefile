@@ -1,0 +1,85 @@
+# Every target makes the virtual environment first when it is missing or stale.
+# Needed: make, and a Python of 3.11 or newer with its venv module.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp
+LOWEST := .venv-lowest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-lowest check lint format-check types layers links docs-strict \
+	sizes format bench docs serve lock clean
+
+help: ## Show this list
+	@echo "Usage: make TARGET [PYTHON=python3.12]"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1@\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
+
+$(STAMP): pyproject.toml constraints.txt tools/make_venv.py tools/need_python.sh
+	@sh tools/need_python.sh "$(PYTHON)"
+	@"$(PYTHON)" tools/make_venv.py "$(VENV)"
+
+venv: $(STAMP) ## Make or refresh the virtual environment
+
+demo: $(STAMP) ## 27,004 real flights through the bus (ARGS="--limit 1000")
+	$(PY) examples/flights $(ARGS)
+
+test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
+	$(PY) -m pytest $(TEST_ARGS)
+
+test-lowest: ## Run the tests with the oldest anyio and msgspec that pyproject.toml allows
+	@sh tools/need_python.sh "$(PYTHON)"
+	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
+	$(LOWEST)/bin/python -m pytest --ignore=tests/test_types.py $(TEST_ARGS)
+
+check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
+	@echo "check: all good"
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+
+format-check: $(STAMP)
+	$(PY) -m ruff format --check .
+
+types: $(STAMP)
+	$(PY) -m mypy src tests/typing
+	$(PY) -m pyright
+
+layers: $(STAMP)
+	$(PY) -m pytest -q tests/test_architecture.py
+
+links: $(STAMP)
+	$(PY) tools/links.py
+
+docs-strict: $(STAMP)
+	$(PY) -m mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+sizes: $(STAMP)
+	@$(PY) tools/sizes.py
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: $(STAMP) ## Print the benchmark table (BENCH_ARGS=--short)
+	$(PY) -m tests.bench $(BENCH_ARGS)
+
+docs: $(STAMP) ## Build the documentation into site/
+	$(PY) -m mkdocs build --strict
+	@echo "docs: open site/index.html"
+
+serve: $(STAMP) ## Serve the documentation and rebuild it on change
+	$(PY) -m mkdocs serve
+
+lock: ## Write constraints.txt anew, with the newest versions
+	@sh tools/need_python.sh "$(PYTHON)"
+	@"$(PYTHON)" tools/lock.py
+
+clean: ## Remove everything that these targets made
+	rm -rf .venv .venv-lowest site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
