@@ -1,0 +1,78 @@
+"""Policies as functions of a handler, and what to write your own with.
+
+A middleware takes the next handler and returns one. ``Bus(middleware=(a, b))`` makes
+``a(b(handler))``: the first one is outermost. The chain is composed once, when a subscription
+starts; what stands in no chain costs nothing.
+"""
+
+from __future__ import annotations
+
+from ._breaker import breaker
+from ._dedupe import Claimed, dedupe
+from ._gate import Pausable
+from ._hooks import (
+    DeadLettered,
+    Dropped,
+    Handled,
+    Hooks,
+    Published,
+    Received,
+    Retried,
+    Trace,
+    hooks_of,
+    trace,
+)
+from ._log import LogHooks, log
+from ._store import DONE, NEW, Busy, Claim, DedupeKey, DedupeStore, Done, MemoryStore, New
+from ._timeout import timeout
+from ._types import (
+    Handler,
+    Mark,
+    Middleware,
+    PublishMiddleware,
+    Send,
+    SendMiddleware,
+    compose,
+    compose_send,
+    handler_name,
+    publishing,
+)
+
+__all__ = [
+    "DONE",
+    "NEW",
+    "Busy",
+    "Claim",
+    "Claimed",
+    "DeadLettered",
+    "DedupeKey",
+    "DedupeStore",
+    "Done",
+    "Dropped",
+    "Handled",
+    "Handler",
+    "Hooks",
+    "LogHooks",
+    "Mark",
+    "MemoryStore",
+    "Middleware",
+    "New",
+    "Pausable",
+    "PublishMiddleware",
+    "Published",
+    "Received",
+    "Retried",
+    "Send",
+    "SendMiddleware",
+    "Trace",
+    "breaker",
+    "compose",
+    "compose_send",
+    "dedupe",
+    "handler_name",
+    "hooks_of",
+    "log",
+    "publishing",
+    "timeout",
+    "trace",
+]
