@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt tools/make_venv.py tools/need_python.sh
 venv: $(STAMP) ## Make or refresh the virtual environment
 
 demo: $(STAMP) ## 27,004 real flights through the bus (ARGS="--limit 1000")
-	$(PY) examples/flights $(ARGS)
+	$(PY) -m examples.flights $(ARGS)
 
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	$(PY) -m pytest $(TEST_ARGS)
