@@ -17,8 +17,6 @@ import tomllib
 import venv
 from pathlib import Path
 
-
-
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+")

@@ -1,0 +1,195 @@
+"""The house: imports go downward, in no circle, and only three doors are public."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+__all__: list[str] = []
+
+SRC = Path(__file__).resolve().parent.parent / "src"
+
+# From the roof down. A room imports rooms of lower floors, and neighbours where that makes no
+# circle. A new room is given its floor here.
+FLOORS: list[set[str]] = [
+    {"testing"},
+    {"__init__"},
+    {"_bus"},
+    {"_open", "_relay", "_dead"},
+    {"_consumer"},
+    {"_settle", "_lanes", "_handling", "_runtime"},
+    {"_verdict", "_routing", "_channels", "middleware", "codec", "memory"},
+    {"_context", "_patterns", "_segments", "_topics", "_trie"},
+    {"transport"},
+    {"message"},
+    {"errors"},
+    {"_clock", "_uuid7"},
+]
+
+DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}
+# Rooms behind the doors: named without an underscore, reached through a door.
+REACHED = {"busway.errors", "busway.message", "busway.memory"}
+
+DEPENDENCIES = {"anyio", "msgspec"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the core by its dotted name."""
+    found = {}
+    for path in sorted((SRC / "busway").rglob("*.py")):
+        parts = path.relative_to(SRC).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports_of(module: str) -> Iterator[tuple[str, str | None]]:
+    """Each import as (module, name), wherever it stands: in a function, or for types only."""
+    path = MODULES[module]
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def edges_of(module: str) -> set[str]:
+    """The modules of the core that a module imports."""
+    found = set()
+    for source, name in imports_of(module):
+        if f"{source}.{name}" in MODULES:
+            found.add(f"{source}.{name}")
+        elif source in MODULES:
+            found.add(source)
+    return found - {module}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def floor(module: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room(module) in rooms)
+
+
+def offered(module: str) -> list[str]:
+    """A module's ``__all__``, read and not imported."""
+    for node in ast.parse(MODULES[module].read_text()).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                return list(ast.literal_eval(value))
+            case ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.List() as value):
+                return list(ast.literal_eval(value))
+    return []
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room(module) for module in MODULES}
+    assert rooms - set().union(*FLOORS) == set(), "give it a floor in FLOORS"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downward(module: str) -> None:
+    """Counting imports in functions and for types only."""
+    upward = {each for each in edges_of(module) if floor(each) < floor(module)}
+    assert upward == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Counting imports in functions and for types only."""
+    try:
+        TopologicalSorter({module: edges_of(module) for module in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_reaches_into_another_packages_private_modules(module: str) -> None:
+    """``busway.memory._feed`` is for ``busway.memory`` alone."""
+    home = module if MODULES[module].stem == "__init__" else module.rpartition(".")[0]
+    for other in edges_of(module):
+        package, _, name = other.rpartition(".")
+        if name.startswith("_"):
+            assert f"{home}.".startswith(f"{package}."), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_core_depends_on_anyio_and_msgspec_only(module: str) -> None:
+    """Its tests' half, busway.testing, may import pytest too."""
+    allowed = DEPENDENCIES | {"busway"} | set(sys.stdlib_module_names)
+    if room(module) == "testing":
+        allowed.add("pytest")
+    imported = {source.split(".")[0] for source, _ in imports_of(module)}
+    assert imported - allowed == set()
+
+
+def test_only_the_three_doors_are_public() -> None:
+    public = {module for module in MODULES if not re.search(r"\._", module)}
+    assert public - REACHED - DOORS - submodules_of_testing() == set()
+
+
+def submodules_of_testing() -> set[str]:
+    return {module for module in MODULES if module.startswith("busway.testing.")}
+
+
+@pytest.mark.parametrize("module", sorted(REACHED & set(MODULES)))
+def test_what_the_rooms_offer_is_reached_through_a_door(module: str) -> None:
+    """``from busway.errors import …`` is nobody's business outside."""
+    if not offered("busway"):
+        pytest.skip("the door is not built yet")
+    behind = set().union(*(offered(door) for door in DOORS if door in MODULES))
+    private_to_entry_points = {"open", "open_null"}
+    assert set(offered(module)) - behind - private_to_entry_points == set()
+
+
+@pytest.mark.parametrize("door", sorted(DOORS & set(MODULES)))
+def test_a_door_has_exactly_the_names_it_says(door: str) -> None:
+    """Each name of ``__all__`` is there, once, and nothing else without an underscore."""
+    names = offered(door)
+    assert len(names) == len(set(names)), "each once"
+    opened = importlib.import_module(door)
+    assert [name for name in names if not hasattr(opened, name)] == []
+    rooms = {module.rpartition(".")[2] for module in MODULES if module.startswith(f"{door}.")}
+    there = {name for name in vars(opened) if not name.startswith("_")}
+    if Path(str(opened.__file__)).stem == "__init__":
+        assert there - set(names) - rooms - {"annotations"} == set()
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if room(each) == "memory"])
+def test_memory_uses_only_what_an_outside_adapter_may_use(module: str) -> None:
+    if not offered("busway"):
+        pytest.skip("the door is not built yet")
+    for source, name in imports_of(module):
+        if source.split(".")[0] != "busway" or source.startswith("busway.memory"):
+            continue
+        door = source if source in DOORS else "busway"
+        assert name in offered(door), f"{source}.{name} is behind no door"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_begins_with_what_it_offers(module: str) -> None:
+    """``__all__`` stands before the first class and function."""
+    body = ast.parse(MODULES[module].read_text()).body
+    definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in body:
+        assert not isinstance(node, definitions), "a definition comes before __all__"
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id="__all__")])
+                | ast.AnnAssign(target=ast.Name(id="__all__"))
+            ):
+                return
+    assert body == [], "it has no __all__"
