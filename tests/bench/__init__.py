@@ -1,0 +1,1 @@
+"""Benchmarks of the hot path, beside the bare queue and the peers: ``python -m tests.bench``."""

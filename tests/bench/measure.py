@@ -1,0 +1,131 @@
+"""Timing: warm up, choose how many events fill the time, repeat, and interleave."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from math import floor
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import anyio
+
+from tests.bench.rig import Contender, Load, Loop
+
+__all__ = [
+    "Entry",
+    "Settings",
+    "Spread",
+    "events_of",
+    "interleave",
+    "quiet_heap",
+    "run_on",
+    "timed",
+]
+
+PROBE = 300
+FEWEST, MOST = 200, 200_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how often to measure."""
+
+    short: bool = False
+    repeats: int = 5
+    seconds: float = 0.4
+    """What one timed run is meant to take."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of several repeats, and how far they lie apart."""
+
+    values: tuple[float, ...]
+
+    @property
+    def middle(self) -> float:
+        return median(self.values)
+
+    @property
+    def least(self) -> float:
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        return max(self.values)
+
+    def over(self, other: Spread) -> Spread:
+        """Quotients repeat by repeat: what slows both in one repeat cancels out."""
+        return Spread(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
+
+
+@dataclass
+class Entry:
+    """One contender under one load, and what each repeat took per delivery, in seconds."""
+
+    contender: Contender
+    load: Load
+    count: int = 0
+    taken: list[float] = field(default_factory=list)
+
+    @property
+    def spread(self) -> Spread:
+        return Spread(tuple(self.taken))
+
+
+def run_on(loop: Loop, function: Any, *args: Any) -> Any:
+    """Run an async function to its end on a fresh loop of that kind."""
+    if loop == "trio":
+        return anyio.run(function, *args, backend="trio")
+    options = {"use_uvloop": loop == "uvloop"}
+    return anyio.run(function, *args, backend="asyncio", backend_options=options)
+
+
+def quiet_heap() -> None:
+    """What earlier runs left behind is collected now and not looked at again while timing."""
+    gc.collect()
+    gc.freeze()
+
+
+def events_of(pool: Sequence[Any], count: int) -> list[Any]:
+    return list(islice(cycle(pool), count))
+
+
+async def timed(contender: Contender, load: Load, count: int) -> float:
+    """Seconds per delivery, from the first publish to the last event handled, after a warm-up."""
+    async with contender.open(load) as rig:
+        drive = rig.single if load.mode == "single" else rig.burst
+        extra = (load.groups,) if load.groups > 1 else ()
+        await drive(events_of(rig.pool, min(count, PROBE)), *extra)
+        events = events_of(rig.pool, count)
+        before = rig.tally.handled
+        quiet_heap()
+        started = perf_counter()
+        await drive(events, *extra)
+        seconds = perf_counter() - started
+        wanted, handled = count * load.groups, rig.tally.handled - before
+        if handled != wanted:
+            raise AssertionError(f"{contender.name} handled {handled} of {wanted} deliveries")
+        return seconds / wanted
+
+
+def _fit(entry: Entry, settings: Settings) -> None:
+    """Choose the number of events by a trial, so that slow and fast take about the same time."""
+    each = run_on(entry.contender.loop, timed, entry.contender, entry.load, PROBE)
+    per_event = each * entry.load.groups
+    entry.count = max(FEWEST, min(MOST, floor(settings.seconds / per_event)))
+
+
+def interleave(entries: Sequence[Entry], settings: Settings) -> None:
+    """Every repeat runs every entry once, in alternating order: a slow moment of the machine then
+    hits all of them alike."""
+    for entry in entries:
+        _fit(entry, settings)
+    for repeat in range(settings.repeats):
+        for entry in entries if repeat % 2 == 0 else reversed(entries):
+            loop, contender = entry.contender.loop, entry.contender
+            entry.taken.append(run_on(loop, timed, contender, entry.load, entry.count))
