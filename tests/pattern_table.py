@@ -150,22 +150,25 @@ TABLE: dict[str, list[Row]] = {
 
 BAD_PATTERNS: dict[str, str] = {
     "": "pattern '' is empty: write '*' for every event",
-    "order.[ab": "pattern 'order.[ab' has '[' without ']': write '[abc]' for one of these characters",
-    "order.ab]": "pattern 'order.ab]' has ']' without '[': write '[abc]' for one of these characters",
+    "order.[ab": "pattern 'order.[ab' has '[' without ']': write '[abc]' for one of these"
+    " characters",
+    "order.ab]": "pattern 'order.ab]' has ']' without '[': write '[abc]' for one of these"
+    " characters",
     "{a,b": "pattern '{a,b' has '{' without '}': write '{a,b}' for alternatives",
     "a,b}": "pattern 'a,b}' has '}' without '{': write '{a,b}' for alternatives",
     "{a,{b,c}}": "pattern '{a,{b,c}}' has '{' inside '{…}': write them side by side: '{a,b,c}'",
     "{a,}": "pattern '{a,}' has an empty alternative: name each one: '{a,b}'; give a second pattern"
     " to match without it",
-    "order..placed": "pattern 'order..placed' has an empty segment: write one '.' or ':' between two"
-    " segments and none at the ends; '*' is exactly one segment, '**' is any number",
+    "order..placed": "pattern 'order..placed' has an empty segment: write one '.' or ':' between"
+    " two segments and none at the ends; '*' is exactly one segment, '**' is any number",
     "order.": "pattern 'order.' has an empty segment: write one '.' or ':' between two segments and"
     " none at the ends; '*' is exactly one segment, '**' is any number",
     "order.***": "pattern 'order.***' holds '***': write '*' for one segment or a part of one, '**'"
     " for any number of segments",
     "order**": "pattern 'order**' has '**' glued to text in 'order**': write 'order*' for a part of"
     " one segment, or set '**' between separators for any number of segments",
-    "a.**.**": "pattern 'a.**.**' has '**' beside '**': write '**' once; it is any number of segments",
+    "a.**.**": "pattern 'a.**.**' has '**' beside '**': write '**' once; it is any number of"
+    " segments",
     "[]": "pattern '[]' holds '[]', which names no character: write '[abc]'",
     "[!]": "pattern '[!]' holds '[!]', which names no character: write '[abc]'",
     "[^ab]": "pattern '[^ab]' holds '[^ab]': write '[!ab]' for none of these",
