@@ -58,7 +58,7 @@ links: $(STAMP)
 	$(PY) tools/links.py
 
 docs-strict: $(STAMP)
-	$(PY) -m mkdocs build --strict --quiet --site-dir $(VENV)/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 sizes: $(STAMP)
 	@$(PY) tools/sizes.py
@@ -71,7 +71,7 @@ bench: $(STAMP) ## Print the benchmark table (BENCH_ARGS=--short)
 	$(PY) -m tests.bench $(BENCH_ARGS)
 
 docs: $(STAMP) ## Build the documentation into site/
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "docs: open site/index.html"
 
 serve: $(STAMP) ## Serve the documentation and rebuild it on change
