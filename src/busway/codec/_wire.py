@@ -1,0 +1,182 @@
+"""The attributes of an envelope on the wire, and the two ways to write them down.
+
+One struct for writing and one for reading, for both forms: CloudEvents gives the names, and the
+only differences between the forms are how a value is spelt and what data is native to it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw
+
+__all__ = [
+    "ABSENT",
+    "JSON",
+    "JSON_DATA",
+    "MSGPACK",
+    "MSGPACK_DATA",
+    "REFUSALS",
+    "UNWRITABLE",
+    "Form",
+    "Read",
+    "Written",
+    "format_of",
+    "shorten",
+    "unwrap",
+]
+
+JSON_DATA = "application/json"
+MSGPACK_DATA = "application/msgpack"
+
+REFUSALS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What msgspec and the standard library raise for bytes they will not take."""
+
+UNWRITABLE = (*REFUSALS, TypeError, AttributeError)
+"""The same for objects: unsupported types, and dataclasses with fields that were never set."""
+
+ABSENT = Raw()
+"""An envelope without data, which is not the same as data that says null."""
+
+_Filled = Annotated[str, Meta(min_length=1)]
+# CloudEvents integers have 32 bits. Refusing more here means that what was read can be written.
+_Version = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+_Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Written(
+    msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
+):
+    """What is written. It lives for one call, so the garbage collector need not see it."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    subject: str | None = None
+    datacontenttype: str | None = None
+    data: Any = None
+    data_base64: bytes | None = None
+    partitionkey: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    idempotencykey: str | None = None
+    schemaversion: int = 1
+    tenant: str | None = None
+    userid: str | None = None
+    aggregatetype: str | None = None
+    aggregateid: str | None = None
+    resourcetype: str | None = None
+    resourceid: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    replyto: str | None = None
+    headers: str | None = None
+
+
+class Read(
+    msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="specversion", tag="1.0"
+):
+    """What is read of our own envelopes. Everything else is refused here, so that a slower reader
+    can keep it."""
+
+    id: _Filled
+    source: _Filled
+    type: _Filled
+    time: _Moment | None = None
+    subject: str | None = None
+    datacontenttype: str | None = None
+    data: Raw = ABSENT
+    partitionkey: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    idempotencykey: str | None = None
+    schemaversion: _Version = 1
+    tenant: str | None = None
+    userid: str | None = None
+    aggregatetype: str | None = None
+    aggregateid: str | None = None
+    resourcetype: str | None = None
+    resourceid: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    replyto: str | None = None
+    headers: str | None = None
+
+
+class Form(msgspec.Struct, frozen=True):
+    """One way to write attributes and data down."""
+
+    name: str
+    data_type: str
+    """The content type of data that needs no wrapping in this form."""
+    null: Raw
+    encode: Callable[[Any], bytes]
+    read: Callable[[bytes], Read]
+    read_loosely: Callable[[bytes], dict[str, Raw]]
+    read_value: Callable[[bytes | Raw], Any]
+    check: Callable[[bytes | Raw], Raw]
+    """Raises when the bytes are not one whole value of this form. Builds nothing."""
+    wraps_in_base64: bool
+    """Whether bytes must be spelt as text to lie in this form."""
+
+
+JSON = Form(
+    "json",
+    JSON_DATA,
+    Raw(b"null"),
+    msgspec.json.Encoder().encode,
+    msgspec.json.Decoder(Read).decode,
+    msgspec.json.Decoder(dict[str, Raw]).decode,
+    msgspec.json.Decoder().decode,
+    msgspec.json.Decoder(Raw).decode,
+    True,
+)
+MSGPACK = Form(
+    "msgpack",
+    MSGPACK_DATA,
+    Raw(b"\xc0"),
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(Read).decode,
+    msgspec.msgpack.Decoder(dict[str, Raw]).decode,
+    msgspec.msgpack.Decoder().decode,
+    msgspec.msgpack.Decoder(Raw).decode,
+    False,
+)
+
+_NAMED = {
+    JSON_DATA: JSON,
+    "text/json": JSON,
+    MSGPACK_DATA: MSGPACK,
+    "application/x-msgpack": MSGPACK,
+    "application/vnd.msgpack": MSGPACK,
+}
+
+
+@lru_cache(maxsize=256)
+def format_of(content_type: str) -> Form | None:
+    """The form that data of a content type is in; None when it is neither JSON nor MessagePack."""
+    bare = content_type.partition(";")[0].strip().lower()
+    if bare in _NAMED:
+        return _NAMED[bare]
+    if bare.endswith("+json"):
+        return JSON
+    return MSGPACK if bare.endswith("+msgpack") else None
+
+
+def shorten(error: BaseException, limit: int = 300) -> str:
+    """What an error says, bounded: the text may quote hostile input."""
+    text = str(error) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def unwrap(text: object) -> bytes:
+    """The bytes of a ``data_base64``. Raises ``ValueError``."""
+    if not isinstance(text, str):
+        raise ValueError("data_base64 is no text")
+    return base64.b64decode(text, validate=True)

@@ -1,0 +1,129 @@
+"""From an envelope to bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import EncodeError, TooLarge
+from ..message import Envelope
+from ._blame import blame
+from ._wire import JSON, JSON_DATA, REFUSALS, Form, Written, format_of, shorten
+
+__all__ = ["plain", "refused", "too_large", "written"]
+
+_from_timestamp = datetime.fromtimestamp
+
+
+def too_large(envelope: Envelope, size: int, max_size: int) -> TooLarge:
+    return TooLarge(
+        f"{envelope.type}: the envelope takes {size:,} bytes, over the limit of {max_size:,}. "
+        "Send a reference to where the data lies, or raise max_size."
+    )
+
+
+def written(envelope: Envelope, form: Form) -> Written:
+    """The attributes as they stand on the wire, data not yet encoded. Raises what msgspec raises,
+    or ``EncodeError``."""
+    key = envelope.subject
+    wire = Written(
+        envelope.given_id or envelope.id,
+        envelope.source,
+        envelope.type,
+        _from_timestamp(envelope.timestamp, UTC),
+        key,
+        form.data_type,
+        envelope.data,
+        None,
+        key,
+        envelope.given_correlation_id,
+        envelope.causation_id,
+        envelope.idempotency_key,
+        envelope.schema_version,
+        envelope.tenant,
+        envelope.user,
+        None,
+        None,
+        None,
+        None,
+        envelope.traceparent,
+        envelope.tracestate,
+        envelope.reply_to,
+    )
+    if not (wire.source and wire.type):
+        raise EncodeError(f"{envelope.type or 'an envelope'}: type and source may not be empty")
+    if type(wire.data) is Raw:
+        _place(wire, envelope, form)
+    if envelope.aggregate is not None:
+        wire.aggregatetype, wire.aggregateid = envelope.aggregate
+    if envelope.resource is not None:
+        wire.resourcetype, wire.resourceid = envelope.resource
+    if envelope.headers:
+        wire.headers = _header_text(envelope)
+    if wire.schemaversion != 1 and not -(2**31) <= wire.schemaversion < 2**31:
+        raise EncodeError(f"{envelope.type}: version {wire.schemaversion} is over 32 bits")
+    return wire
+
+
+def _place(wire: Written, envelope: Envelope, form: Form) -> None:
+    """Put data in that is encoded already: as it is, or wrapped where it is of another form.
+
+    It is never transcoded. JSON says base64 where MessagePack says bytes and null where
+    MessagePack says infinity, so a re-send by another codec would change what was published.
+    """
+    kind = envelope.content_type or JSON_DATA
+    wire.datacontenttype = kind
+    raw: Raw = wire.data
+    of = format_of(kind)
+    if of is not None:
+        # Unchecked bytes, laid in the document as they are, could write attributes of their own.
+        try:
+            of.check(raw)
+        except REFUSALS as error:
+            raise EncodeError(
+                f"{envelope.type}: data is a msgspec.Raw that is not {kind}: {shorten(error)}"
+            ) from error
+    if of is form:
+        return
+    if form.wraps_in_base64:
+        wire.data, wire.data_base64 = None, bytes(raw)
+    else:
+        wire.data = bytes(raw)
+
+
+def _header_text(envelope: Envelope) -> str:
+    headers: Mapping[Any, Any] = envelope.headers
+    for name, value in headers.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise EncodeError(
+                f"{envelope.type}: header {name!r} is {type(value).__name__}; headers are text. "
+                "Put other values into the event."
+            )
+    return JSON.encode(dict(headers)).decode()
+
+
+def refused(envelope: Envelope, form: Form, error: Exception) -> EncodeError:
+    """What to raise for what msgspec raised."""
+    if isinstance(error, EncodeError):
+        return error
+    where = blame(envelope.data, form.encode) if type(envelope.data) is not Raw else ""
+    if isinstance(error, RecursionError):
+        where, hint = "", "it is nested too deeply, or contains itself"
+    else:
+        hint = shorten(error)
+    at = f" at {where}" if where else ""
+    return EncodeError(
+        f"{envelope.type}: {type(envelope.data).__name__} cannot be encoded as {form.name}{at}: "
+        f"{hint}. Use msgspec structs, dataclasses, attrs classes, builtins, datetime, Decimal, "
+        "UUID or enums, or convert the value before publishing."
+    )
+
+
+def plain(moment: datetime) -> str:
+    """A moment as RFC 3339 has it."""
+    text: str = msgspec.to_builtins(moment)
+    return text
