@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from math import floor
@@ -21,13 +21,18 @@ __all__ = [
     "Spread",
     "events_of",
     "interleave",
+    "per_call",
     "quiet_heap",
     "run_on",
     "timed",
 ]
 
 PROBE = 300
-FEWEST, MOST = 200, 200_000
+FEWEST = 64
+CALLS = 2_000
+PART = 0.01
+"""Seconds. A repeat is timed in parts about so long, of which the quickest counts: whatever else
+the machine does can only make one slower, and a short part has a chance to be left alone."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class Entry:
 
     contender: Contender
     load: Load
-    count: int = 0
+    count: int = PROBE
+    """Events in a part."""
+    parts: int = 3
     taken: list[float] = field(default_factory=list)
 
     @property
@@ -95,29 +102,45 @@ def events_of(pool: Sequence[Any], count: int) -> list[Any]:
     return list(islice(cycle(pool), count))
 
 
-async def timed(contender: Contender, load: Load, count: int) -> float:
+async def timed(contender: Contender, load: Load, count: int, parts: int) -> float:
     """Seconds per delivery, from the first publish to the last event handled, after a warm-up."""
     async with contender.open(load) as rig:
         drive = rig.single if load.mode == "single" else rig.burst
         extra = (load.groups,) if load.groups > 1 else ()
-        await drive(events_of(rig.pool, min(count, PROBE)), *extra)
         events = events_of(rig.pool, count)
+        await drive(events[:PROBE], *extra)
         before = rig.tally.handled
+        seconds: list[float] = []
+        for _ in range(parts):
+            quiet_heap()
+            started = perf_counter()
+            await drive(events, *extra)
+            seconds.append(perf_counter() - started)
+        each, handled = count * load.groups, rig.tally.handled - before
+        if handled != each * parts:
+            raise AssertionError(f"{contender.name} handled {handled} of {each * parts} events")
+        return min(seconds) / each
+
+
+def per_call(function: Callable[..., object], arguments: Sequence[tuple[Any, ...]]) -> float:
+    """Microseconds that one call takes, for a function that neither waits nor blocks."""
+    seconds: list[float] = []
+    for start in range(0, len(arguments), CALLS):
+        part = arguments[start : start + CALLS]
         quiet_heap()
         started = perf_counter()
-        await drive(events, *extra)
-        seconds = perf_counter() - started
-        wanted, handled = count * load.groups, rig.tally.handled - before
-        if handled != wanted:
-            raise AssertionError(f"{contender.name} handled {handled} of {wanted} deliveries")
-        return seconds / wanted
+        for each in part:
+            function(*each)
+        seconds.append((perf_counter() - started) / len(part))
+    return min(seconds) * 1e6
 
 
 def _fit(entry: Entry, settings: Settings) -> None:
-    """Choose the number of events by a trial, so that slow and fast take about the same time."""
-    each = run_on(entry.contender.loop, timed, entry.contender, entry.load, PROBE)
-    per_event = each * entry.load.groups
-    entry.count = max(FEWEST, min(MOST, floor(settings.seconds / per_event)))
+    """By a trial: slow contenders and quick ones take about the same time."""
+    trial = run_on(entry.contender.loop, timed, entry.contender, entry.load, FEWEST, 3)
+    per_event = trial * entry.load.groups
+    entry.count = max(FEWEST, floor(PART / per_event))
+    entry.parts = max(3, round(settings.seconds / (entry.count * per_event)))
 
 
 def interleave(entries: Sequence[Entry], settings: Settings) -> None:
@@ -127,5 +150,5 @@ def interleave(entries: Sequence[Entry], settings: Settings) -> None:
         _fit(entry, settings)
     for repeat in range(settings.repeats):
         for entry in entries if repeat % 2 == 0 else reversed(entries):
-            loop, contender = entry.contender.loop, entry.contender
-            entry.taken.append(run_on(loop, timed, contender, entry.load, entry.count))
+            how = (entry.contender, entry.load, entry.count, entry.parts)
+            entry.taken.append(run_on(entry.contender.loop, timed, *how))

@@ -18,7 +18,7 @@ __all__ = ["measure"]
 
 LOOPS: tuple[Loop, ...] = ("asyncio", "uvloop", "trio")
 SLOW = 1_000.0
-PROBED = 20_000
+PROBED = 5_000
 NOTE = (
     "Open loop: the publisher keeps to its timetable and catches up when it is late. The clock "
     "of an event starts when its own publish starts."
@@ -48,7 +48,7 @@ async def paced(contender: Contender, rate: float, seconds: float) -> tuple[floa
 
 def saturation(contender: Contender) -> float:
     """Events a second when nothing holds the publisher back."""
-    return 1 / float(run_on(contender.loop, timed, contender, Load(), PROBED))
+    return 1 / float(run_on(contender.loop, timed, contender, Load(), PROBED, 3))
 
 
 def measure(settings: Settings) -> Iterable[Section]:
