@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,11 +71,11 @@ def test_a_pattern_that_is_too_long_is_quoted_in_part() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 7, b"order.placed", 1.5])
-def test_a_topic_or_pattern_that_is_no_text_is_an_error_of_its_kind(wrong: object) -> None:
+def test_a_topic_or_pattern_that_is_no_text_is_an_error_of_its_kind(wrong: Any) -> None:
     with pytest.raises(TopicError, match="is no text"):
-        check_topic(wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        check_topic(wrong)
     with pytest.raises(PatternError, match="is no text"):
-        read_pattern(wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        read_pattern(wrong)
 
 
 def test_a_malformed_name_is_refused_every_time_it_is_seen() -> None:

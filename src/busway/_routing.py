@@ -98,7 +98,7 @@ class Router(Generic[T]):
         known = self._matches.older.get(topic)
         if known is None:
             found = self._walk(topic)
-            known = tuple(dict.fromkeys(found[key] for key in sorted(found)))
+            known = _in_order(found, sorted(found)) if len(found) > 1 else tuple(found.values())
         return self._matches.keep(topic, known)
 
     def best(self, topic: str) -> tuple[T, ...]:
@@ -109,9 +109,8 @@ class Router(Generic[T]):
         known = self._best.older.get(topic)
         if known is None:
             found = self._walk(topic)
-            first = min(found, default=None)
-            tied = sorted(key for key in found if first is not None and key[0] == first[0])
-            known = tuple(dict.fromkeys(found[key] for key in tied))
+            keys = sorted(found)
+            known = _in_order(found, [key for key in keys if key[0] == keys[0][0]])
         return self._best.keep(topic, known)
 
     def _walk(self, topic: str) -> dict[Key, T]:
@@ -155,6 +154,10 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
         router.add(pattern, True)
     match = router.match
     return lambda topic: bool(match(topic))
+
+
+def _in_order(found: dict[Key, T], keys: list[Key]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys([found[key] for key in keys]))
 
 
 class _Recent(Generic[V]):

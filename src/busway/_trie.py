@@ -57,26 +57,26 @@ class Node(Generic[T]):
 
     def follow(self, token: str, separator: str, reached: set[Node[T]]) -> None:
         """Collect the nodes that one more segment leads to."""
-        if self.swallows:
-            reached.add(self)
-        deep = self.deep.get(separator)
-        if deep is not None:
-            reached.add(deep)
-            # Swallowing none: what follows the ** stands here, after the same separator.
-            deep._edges(token, separator, reached)
-        self._edges(token, separator, reached)
-
-    def _edges(self, token: str, separator: str, reached: set[Node[T]]) -> None:
         node = self.literals.get(token)
         if node is not None:
             reached.add(node)
-        node = self.ones.get(separator)
-        if node is not None:
-            reached.add(node)
+        if self.ones and separator in self.ones:
+            reached.add(self.ones[separator])
+        if self.partials:
+            self._follow_partials(token, separator, reached)
+        if self.swallows:
+            reached.add(self)
+        if self.deep and separator in self.deep:
+            deep = self.deep[separator]
+            # Swallowing none, what follows the ** stands here, after the same separator. As the
+            # node swallows, following it also says that this segment may be swallowed.
+            deep.follow(token, separator, reached)
+
+    def _follow_partials(self, token: str, separator: str, reached: set[Node[T]]) -> None:
+        text = token[len(separator) :]
         for (start, end), same_lengths in self.partials.items():
             steps = same_lengths.get((token[:start], token[len(token) - end :]))
             if steps is not None:
-                text = token[len(separator) :]
                 reached.update(node for step, node in steps.items() if _fits(step.segment, text))
 
 
