@@ -76,17 +76,17 @@ def service() -> Service:
     return Service()
 
 
-async def fail(handler: Handler, make: MakeMessage, times: int) -> None:
+async def fail(clock: Any, handler: Handler, make: MakeMessage, times: int) -> None:
     for _ in range(times):
         with pytest.raises(ConnectionError):
-            await handler(make())
+            await clock.at_once(handler, make())
 
 
 async def tripped(service: Service, clock: Any, make: MakeMessage, **options: Any) -> Handler:
     """A breaker of three failures, open for 5 s, over a service that is down."""
     handler = breaker(minimum=3, pause=5, clock=clock, **options)(service)
     service.error = ConnectionError("down")
-    await fail(handler, make, 3)
+    await fail(clock, handler, make, 3)
     return handler
 
 
@@ -108,8 +108,7 @@ async def test_below_its_minimum_of_attempts_it_stays_closed(
 ) -> None:
     handler = breaker(minimum=10, clock=clock)(service)
     service.error = ConnectionError("down")
-    await fail(handler, message, 9)
-    assert clock.waits == 0
+    await fail(clock, handler, message, 9)
     assert service.calls == 9
 
 
@@ -119,10 +118,10 @@ async def test_below_its_share_of_failures_it_stays_closed(
     handler = breaker(0.5, minimum=3, clock=clock)(service)
     for _ in range(50):
         service.error = None
-        await handler(message())
-        await handler(message())
+        await clock.at_once(handler, message())
+        await clock.at_once(handler, message())
         service.error = ConnectionError("down")
-        await fail(handler, message, 1)
+        await fail(clock, handler, message, 1)
     assert service.calls == 150
 
 
@@ -132,7 +131,7 @@ async def test_failures_older_than_the_window_are_forgotten(
     handler = breaker(minimum=3, window=30, clock=clock)(service)
     service.error = ConnectionError("down")
     for _ in range(10):
-        await fail(handler, message, 1)
+        await fail(clock, handler, message, 1)
         clock.advance(16)
     assert service.calls == 10
 
@@ -169,9 +168,7 @@ async def test_a_probe_that_succeeds_lets_everything_go_on(
         service.error = None
         clock.advance(5)
     assert calls.results == ["ok"] * 5
-    waits = clock.waits
-    await calls()
-    assert clock.waits == waits
+    assert await clock.at_once(calls.handler, message()) == "ok"
 
 
 async def test_a_probe_that_fails_doubles_the_wait_up_to_the_longest(
@@ -197,14 +194,14 @@ async def test_closing_forgets_the_failures_and_the_longer_wait(
 ) -> None:
     handler = await tripped(service, clock, message)
     clock.advance(5)
-    await fail(handler, message, 1)
+    await fail(clock, handler, message, 1)
     clock.advance(10)
     service.error = None
-    await handler(message())
+    await clock.at_once(handler, message())
     service.error = ConnectionError("down")
-    await fail(handler, message, 3)
+    await fail(clock, handler, message, 3)
     clock.advance(5)
-    await fail(handler, message, 1)
+    await fail(clock, handler, message, 1)
     assert service.calls == 9
 
 
@@ -216,7 +213,7 @@ async def test_what_a_handler_decides_itself_is_not_counted(
     service.error = signal
     for _ in range(20):
         with pytest.raises(type(signal)):
-            await handler(message())
+            await clock.at_once(handler, message())
     assert service.calls == 20
 
 
@@ -231,8 +228,7 @@ async def test_cancellation_is_not_counted(
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     service.hold = None
-    assert await handler(message()) == "ok"
-    assert clock.waits == 0
+    assert await clock.at_once(handler, message()) == "ok"
 
 
 async def test_a_probe_that_says_nothing_hands_over_to_the_next(
@@ -299,7 +295,7 @@ async def test_what_began_before_it_opened_changes_nothing_after(
             group.start_soon(early)
         await anyio.wait_all_tasks_blocked()
         service.hold = None
-        await fail(handler, message, 3)
+        await fail(clock, handler, message, 3)
         group.start_soon(later)
         go_on.set()  # one success and three failures that began before it opened
         await anyio.wait_all_tasks_blocked()
@@ -322,14 +318,12 @@ async def test_failures_that_began_before_it_opened_do_not_open_it_again(
             group.start_soon(stuck)
         await anyio.wait_all_tasks_blocked()
         service.hold = None
-        await fail(handler, message, 3)
+        await fail(clock, handler, message, 3)
         clock.advance(5)
         service.error = None
-        await handler(message())
+        await clock.at_once(handler, message())
         go_on.set()
-    waits = clock.waits
-    assert await handler(message()) == "ok"
-    assert clock.waits == waits
+    assert await clock.at_once(handler, message()) == "ok"
 
 
 async def test_each_handler_has_its_own_breaker(clock: Any, message: MakeMessage) -> None:
@@ -337,8 +331,22 @@ async def test_each_handler_has_its_own_breaker(clock: Any, message: MakeMessage
     down, up = Service(), Service()
     down.error = ConnectionError("down")
     guarded_down, guarded_up = policy(down), policy(up)
-    await fail(guarded_down, message, 3)
-    assert await guarded_up(message()) == "ok"
+    await fail(clock, guarded_down, message, 3)
+    assert await clock.at_once(guarded_up, message()) == "ok"
+
+
+async def test_a_clock_that_is_set_back_makes_no_wait_longer(
+    service: Service, clock: Any, message: MakeMessage
+) -> None:
+    handler = await tripped(service, clock, message)
+    clock.advance(-3600)
+    calls = Calls(handler, message)
+    async with anyio.create_task_group() as group:
+        group.start_soon(calls)
+        await anyio.wait_all_tasks_blocked()
+        service.error = None
+        clock.advance(5)
+    assert calls.results == ["ok"]
 
 
 # --- the subscription --------------------------------------------------------------------------
@@ -466,7 +474,7 @@ def test_a_breaker_that_is_open_outlives_the_event_loop(
 
     async def first_run() -> None:
         service.error = ConnectionError("down")
-        await fail(policy, message, 3)
+        await fail(clock, policy, message, 3)
         async with anyio.create_task_group() as group:
             group.start_soon(policy, message())
             await anyio.wait_all_tasks_blocked()
@@ -503,8 +511,19 @@ def test_a_window_takes_no_more_memory_at_a_higher_rate() -> None:
     assert 900 <= window.total <= 1_000
 
 
-def test_a_clock_that_is_set_back_loses_no_count() -> None:
+def test_a_clock_that_is_set_back_by_a_little_loses_no_count_and_takes_no_memory() -> None:
+    window = Window(10)
+    for _ in range(1_000):
+        window.add(100.0, failed=True)
+        window.add(95.0, failed=True)
+    assert window.failed == 2_000
+    assert len(window._slots) == 1
+
+
+def test_a_clock_that_is_set_back_by_a_lot_begins_again() -> None:
     window = Window(10)
     window.add(100.0, failed=True)
     window.add(50.0, failed=True)
-    assert window.failed == 2
+    window.add(55.0, failed=False)
+    window.add(60.0, failed=False)
+    assert (window.total, window.failed) == (2, 0)

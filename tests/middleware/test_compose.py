@@ -14,6 +14,7 @@ from busway.message import Envelope, Message
 from busway.middleware import (
     Handler,
     Hooks,
+    PublishMiddleware,
     Send,
     compose,
     compose_send,
@@ -212,3 +213,24 @@ async def test_a_plain_wrapper_of_send_is_accepted() -> None:
     await chain(Envelope("order.placed"))
     await chain(Envelope("user.seen"))
     assert sent == ["order.placed"]
+
+
+async def test_the_first_publish_middleware_is_outermost() -> None:
+    calls: list[str] = []
+
+    def named(name: str) -> PublishMiddleware:
+        @publishing
+        def wrap(send: Send) -> Send:
+            async def wrapper(envelope: Envelope) -> None:
+                calls.append(name)
+                await send(envelope)
+
+            return wrapper
+
+        return wrap
+
+    async def send(envelope: Envelope) -> None:
+        calls.append("sent")
+
+    await compose_send(send, (named("a"), named("b")))(Envelope("order.placed"))
+    assert calls == ["a", "b", "sent"]

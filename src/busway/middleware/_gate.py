@@ -84,7 +84,7 @@ class Gate:
             while True:
                 if self.state is State.CLOSED:
                     return False
-                if self.state is State.OPEN and self._clock.time() >= self._until:
+                if self.state is State.OPEN and self._may_probe():
                     self._become(State.PROBING)
                     return True
                 assert self._changed is not None
@@ -97,10 +97,16 @@ class Gate:
         """A call came back: it succeeded, failed, or (None) says nothing either way."""
         if probe:
             self._probed(good)
-        elif good is not None and self.state is State.CLOSED and tenure == self.tenure:
+        elif good is not None and tenure == self.tenure:
             self._window.add(self._clock.time(), failed=not good)
             if not good:
                 self._judge()
+
+    def _may_probe(self) -> bool:
+        now = self._clock.time()
+        # A clock that was set back must not make the wait longer than it was meant to be.
+        self._until = min(self._until, now + self._wait)
+        return now >= self._until
 
     def _probed(self, good: bool | None) -> None:
         if good is None:

@@ -30,7 +30,9 @@ class Window:
             _, total, failures = slots.popleft()
             self.total -= total
             self.failed -= failures
-        # A clock that was set back keeps counting in the newest slot.
+        # A clock set back by a little goes on in the newest slot; by a lot, it begins again.
+        if slots and number <= slots[-1][0] - SLOTS:
+            self.clear()
         if not slots or slots[-1][0] < number:
             slots.append([number, 0, 0])
         slots[-1][1] += 1
@@ -39,5 +41,6 @@ class Window:
         self.failed += failed
 
     def clear(self) -> None:
+        """Forget everything."""
         self._slots.clear()
         self.total = self.failed = 0
