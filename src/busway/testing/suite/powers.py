@@ -1,0 +1,185 @@
+"""What each optional power of a transport promises. Without it, its tests are skipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+
+from busway.errors import TransportError
+from busway.transport import (
+    Announces,
+    Browsed,
+    Browses,
+    Discards,
+    Holds,
+    ManagesGroups,
+    Outgoing,
+    Purpose,
+    Raw,
+    Rewinds,
+    Story,
+)
+
+from ._base import SuiteBase, missing
+from ._driver import Driver, value, values
+
+__all__ = ["Powers"]
+
+
+class Powers(SuiteBase):
+    async def test_holds_keeps_an_item_until_it_is_due(self, driver: Driver) -> None:
+        if not isinstance(driver.transport, Holds):
+            missing("Holds")
+        async with driver.listen() as ear:
+            due = time.time() + 0.3
+            item = driver.event("later", key="k")
+            item.due = due
+            await driver.send(item, driver.event("now", key="k"))
+            assert values(await ear.take(1)) == ["now"], "others pass meanwhile"
+            assert values(await ear.take(1)) == ["later"]
+            assert time.time() >= due
+
+    async def test_browses_reads_an_address_in_order_and_without_effect(
+        self, driver: Driver
+    ) -> None:
+        async with driver.listen() as ear:
+            await driver.send(*_letters(driver, range(12)))
+            await _browsed(driver, Purpose.DEAD)
+            entries = await _browsed(driver, Purpose.DEAD)
+            assert [value(each.content) for each in entries] == list(range(12))
+            positions = [each.position for each in entries]
+            assert positions == sorted(set(positions))
+            await ear.hears_nothing()
+
+    async def test_browses_those_after_a_position(self, driver: Driver) -> None:
+        async with driver.listen():
+            await driver.send(*_letters(driver, range(5)))
+        entries = await _browsed(driver, Purpose.DEAD)
+        rest = await _browsed(driver, Purpose.DEAD, after=entries[2].position)
+        assert [value(each.content) for each in rest] == [3, 4]
+        assert await _browsed(driver, Purpose.DEAD, after=entries[4].position) == []
+
+    async def test_browses_events_without_taking_them_from_a_group(self, driver: Driver) -> None:
+        if not self.keeps_history:
+            missing("keeps_history")
+        async with driver.listen() as ear:
+            await driver.send(*driver.events(range(12), key="k"))
+            entries = await _browsed(driver)
+            assert [value(each.content) for each in entries] == list(range(12))
+            rest = await _browsed(driver, after=entries[9].position)
+            assert [value(each.content) for each in rest] == [10, 11]
+            assert values(await ear.take(12)) == list(range(12))
+
+    async def test_browses_nothing_where_nobody_sent_to(self, driver: Driver) -> None:
+        assert await _browsed(driver, Purpose.DEAD) == []
+
+    async def test_browses_a_dead_letter_with_its_whole_story(self, driver: Driver) -> None:
+        story = Story("billing", "charge", attempts=5, reason="'x'", verdict="gave up", replays=1)
+        address = driver.address(Purpose.DEAD, "billing")
+        raw = Raw(b"\xff", "x/y", {"a": ""}, "garbage")
+        await driver.send(
+            driver.outgoing(driver.envelope("dead", "k"), address, attempt=5, story=story),
+            driver.outgoing(raw, address, story=story),
+        )
+        entries = await _browsed(driver, Purpose.DEAD)
+        assert [value(each.content) for each in entries] == ["dead", b"\xff"]
+        assert [each.story for each in entries] == [story, story]
+        assert [each.attempt for each in entries] == [5, 1]
+        assert entries[1].content == raw
+
+    async def test_discards_one_entry_and_its_neighbours_keep_their_positions(
+        self, driver: Driver
+    ) -> None:
+        if not isinstance(driver.transport, Discards):
+            missing("Discards")
+        address = driver.address(Purpose.DEAD, "billing")
+        await driver.send(*_letters(driver, range(3)))
+        entries = await _browsed(driver, Purpose.DEAD)
+        assert await driver.transport.discard(address, entries[1].position)
+        assert not await driver.transport.discard(address, entries[1].position)
+        assert await _browsed(driver, Purpose.DEAD) == [entries[0], entries[2]]
+
+    async def test_rewinds_moves_a_group_to_what_is_kept_or_to_now(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Rewinds) or not self.keeps_history:
+            missing("Rewinds, or keeps_history")
+        async with driver.listen() as ear:
+            await driver.send(*driver.events(range(3), key="k"))
+            await ear.take(3, ack=True)
+        await transport.rewind(driver.name("billing"), "earliest")
+        async with driver.listen() as ear:
+            assert values(await ear.take(3)) == [0, 1, 2]
+        await transport.rewind(driver.name("billing"), "latest")
+        async with driver.listen() as ear:
+            await ear.hears_nothing()
+
+    async def test_rewinds_moves_a_group_to_a_moment(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Rewinds) or not self.keeps_history:
+            missing("Rewinds, or keeps_history")
+        async with driver.listen() as ear:
+            await driver.send(driver.event("before"))
+            await anyio.sleep(0.02)  # brokers stamp in milliseconds
+            moment = datetime.now(UTC)
+            await driver.send(driver.event("after"))
+            await ear.take(2, ack=True)
+        await transport.rewind(driver.name("billing"), moment)
+        async with driver.listen() as ear:
+            assert values(await ear.take(1)) == ["after"]
+            await ear.hears_nothing()
+
+    async def test_manages_groups_lists_what_waits_and_what_is_lent(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, ManagesGroups):
+            missing("ManagesGroups")
+        async with driver.listen() as ear:
+            await driver.send(*driver.events(range(5)))
+            await ear.take(2)
+            (state,) = [each for each in await transport.groups() if each.name == ear.group.name]
+            assert state.members == 1
+            assert state.lag in (3, None)
+            assert state.pending in (2, None)
+
+    async def test_manages_groups_forgets_one_and_what_waits_for_it(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, ManagesGroups):
+            missing("ManagesGroups")
+        name = driver.name("billing")
+        async with driver.listen():
+            await driver.send(driver.retry("old", "billing"))
+            with pytest.raises(TransportError) as refusal:
+                await transport.remove_group(name)
+            assert not refusal.value.retryable
+        assert await transport.remove_group(name)
+        assert not await transport.remove_group(name)
+        assert name not in [each.name for each in await transport.groups()]
+        async with driver.listen(driver.group(start="latest")) as ear:
+            await ear.hears_nothing()
+
+    async def test_announces_returns_what_every_living_member_handles(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Announces):
+            missing("Announces")
+        one, two = driver.group(), driver.group(channels=("orders", "users"))
+        async with driver.listen(one), driver.listen(two):
+            await transport.announce(one)
+            both = await transport.announce(two)
+            assert dict(both) == {one.member: one.patterns, two.member: two.patterns}
+
+
+def _letters(driver: Driver, data: Iterable[object]) -> list[Outgoing]:
+    address = driver.address(Purpose.DEAD, "billing")
+    return [driver.outgoing(driver.envelope(each, "k"), address) for each in data]
+
+
+async def _browsed(
+    driver: Driver, purpose: Purpose = Purpose.EVENT, *, after: str | None = None
+) -> list[Browsed]:
+    if not isinstance(driver.transport, Browses):
+        missing("Browses")
+    address = driver.address(purpose, None if purpose is Purpose.EVENT else "billing")
+    return [each async for each in driver.transport.browse(address, after=after)]
