@@ -9,10 +9,11 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Raw
 
+from .._media import JSON_DATA
 from ..errors import EncodeError, Undecodable
 from ..message import Envelope
 from ._read import check_size, gather
-from ._wire import JSON, JSON_DATA, REFUSALS, UNWRITABLE, format_of, shorten
+from ._wire import JSON, REFUSALS, UNWRITABLE, format_of, shorten
 from ._write import plain, refused, too_large, written
 
 __all__ = ["decode_binary", "encode_binary"]

@@ -9,18 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw
 
+from .._media import JSON_DATA, MSGPACK_DATA, DataFormat, data_format
+
 __all__ = [
     "ABSENT",
     "JSON",
-    "JSON_DATA",
     "MSGPACK",
-    "MSGPACK_DATA",
     "REFUSALS",
     "UNWRITABLE",
     "Form",
@@ -30,9 +29,6 @@ __all__ = [
     "shorten",
     "unwrap",
 ]
-
-JSON_DATA = "application/json"
-MSGPACK_DATA = "application/msgpack"
 
 REFUSALS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """What msgspec and the standard library raise for bytes they will not take."""
@@ -49,9 +45,7 @@ _Version = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class Written(
-    msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
-):
+class Written(msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"):
     """What is written. It lives for one call, so the garbage collector need not see it."""
 
     id: str
@@ -149,24 +143,13 @@ MSGPACK = Form(
     False,
 )
 
-_NAMED = {
-    JSON_DATA: JSON,
-    "text/json": JSON,
-    MSGPACK_DATA: MSGPACK,
-    "application/x-msgpack": MSGPACK,
-    "application/vnd.msgpack": MSGPACK,
-}
+_FORMS: dict[DataFormat, Form] = {"json": JSON, "msgpack": MSGPACK}
 
 
-@lru_cache(maxsize=256)
 def format_of(content_type: str) -> Form | None:
     """The form that data of a content type is in; None when it is neither JSON nor MessagePack."""
-    bare = content_type.partition(";")[0].strip().lower()
-    if bare in _NAMED:
-        return _NAMED[bare]
-    if bare.endswith("+json"):
-        return JSON
-    return MSGPACK if bare.endswith("+msgpack") else None
+    known = data_format(content_type)
+    return None if known is None else _FORMS[known]
 
 
 def shorten(error: BaseException, limit: int = 300) -> str:

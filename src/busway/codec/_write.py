@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from .._media import JSON_DATA
 from ..errors import EncodeError, TooLarge
 from ..message import Envelope
 from ._blame import blame
-from ._wire import JSON, JSON_DATA, REFUSALS, Form, Written, format_of, shorten
+from ._wire import JSON, REFUSALS, Form, Written, format_of, shorten
 
 __all__ = ["plain", "refused", "too_large", "written"]
 
