@@ -21,17 +21,17 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 FLOORS: list[set[str]] = [
     {"testing"},
     {"__init__"},
-    {"_bus"},
+    {"_bus", "_actor", "_group", "_publisher", "_sealing", "_subscription"},
     {"_open", "_relay", "_dead"},
-    {"_consumer"},
-    {"_settle", "_lanes", "_handling", "_runtime"},
-    {"_verdict", "_routing", "_channels", "middleware", "codec", "memory"},
-    {"_convert"},
-    {"_context", "_patterns", "_segments", "_topics", "_trie"},
+    {"_consumer", "_batching", "_crew", "_failing", "_invoke", "_keeper", "_members", "_suspects"},
+    {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
+    {"_verdict", "_routing", "_channels", "_convert", "_declared", "_handlers"}
+    | {"middleware", "codec", "memory"},
+    {"_context", "_letter", "_patterns", "_replies", "_segments", "_topics", "_trie"},
     {"transport"},
     {"message"},
     {"errors"},
-    {"_clock", "_media", "_uuid7"},
+    {"_clock", "_media", "_tasks", "_uuid7"},
 ]
 
 DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}
