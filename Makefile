@@ -12,8 +12,8 @@ STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-lowest check lint format-check types layers links docs-strict \
-	sizes format bench docs serve lock clean
+.PHONY: help venv demo test test-lowest check lint format-check types mypy pyright layers \
+	links docs-strict sizes format bench docs serve lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -47,8 +47,12 @@ lint: $(STAMP)
 format-check: $(STAMP)
 	$(PY) -m ruff format --check .
 
-types: $(STAMP)
+types: mypy pyright
+
+mypy: $(STAMP)
 	$(PY) -m mypy src tests/typing
+
+pyright: $(STAMP)
 	$(PY) -m pyright
 
 layers: $(STAMP)

@@ -21,7 +21,7 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 FLOORS: list[set[str]] = [
     {"testing"},
     {"__init__"},
-    {"_bus", "_actor", "_group", "_publisher", "_sealing", "_subscription"},
+    {"_bus", "_actor", "_drain", "_group", "_host", "_publisher", "_sealing", "_subscription"},
     {"_open", "_relay", "_dead"},
     {"_consumer", "_batching", "_crew", "_failing", "_invoke", "_keeper", "_members", "_suspects"},
     {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"transport"},
     {"message"},
     {"errors"},
-    {"_clock", "_media", "_tasks", "_uuid7"},
+    {"_background", "_clock", "_media", "_tasks", "_uuid7"},
 ]
 
 DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}
@@ -39,6 +39,8 @@ DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "b
 REACHED = {"busway.errors", "busway.message", "busway.memory"}
 
 DEPENDENCIES = {"anyio", "msgspec"}
+# What a room may import beside them. Only a program that runs on trio gets to the import of it.
+BESIDE = {"_background": {"trio"}, "testing": {"pytest", "trio"}}
 
 
 def modules() -> dict[str, Path]:
@@ -129,10 +131,8 @@ def test_no_module_reaches_into_another_packages_private_modules(module: str) ->
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_core_depends_on_anyio_and_msgspec_only(module: str) -> None:
-    """Its tests' half, busway.testing, may import pytest too."""
-    allowed = DEPENDENCIES | {"busway"} | set(sys.stdlib_module_names)
-    if room(module) == "testing":
-        allowed.add("pytest")
+    allowed = DEPENDENCIES | {"busway"} | BESIDE.get(room(module), set())
+    allowed |= set(sys.stdlib_module_names)
     imported = {source.split(".")[0] for source, _ in imports_of(module)}
     assert imported - allowed == set()
 
