@@ -12,7 +12,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin, is_typeddict
 
 import msgspec
 from msgspec import Raw
@@ -177,18 +177,14 @@ def _decode(
 
 def _object_to(data: Any, wanted: Any) -> Any:
     """From an object of this process. Raises what msgspec raises."""
-    if isinstance(wanted, type) and not _is_typed_dict(wanted) and isinstance(data, wanted):
+    if isinstance(wanted, type) and not is_typeddict(wanted) and isinstance(data, wanted):
         return data
-    if type(data) is dict:
+    if issubclass(type(data), dict):
         try:
             return msgspec.convert(data, wanted)
         except msgspec.ValidationError:
             pass  # it may hold objects that only look right once they are builtins
     return msgspec.convert(msgspec.to_builtins(data), wanted)
-
-
-def _is_typed_dict(wanted: type) -> bool:
-    return issubclass(wanted, dict) and hasattr(wanted, "__total__")
 
 
 def _unfit(envelope: Envelope, wanted: Any, error: Exception) -> Undecodable:

@@ -44,14 +44,18 @@ def _refused(value: Any, encode: Callable[[Any], bytes]) -> bool:
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        return [(f".{key}"[:80], part) for key, part in value.items()]
+        entries: Mapping[Any, Any] = value
+        return [(f".{key}"[:80], part) for key, part in entries.items()]
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [(f"[{place}]", part) for place, part in enumerate(value)]
-    names: Iterable[str] = ()
-    if isinstance(value, msgspec.Struct):
-        names = value.__struct_fields__
-    elif dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
-    elif hasattr(type(value), "__attrs_attrs__"):
-        names = [field.name for field in type(value).__attrs_attrs__]
-    return [(f".{name}", getattr(value, name, None)) for name in names]
+        items: Iterable[Any] = value
+        return [(f"[{place}]", part) for place, part in enumerate(items)]
+    return [(f".{name}", getattr(value, name, None)) for name in _fields(value)]
+
+
+def _fields(value: object) -> Iterable[str]:
+    cls = type(value)
+    if issubclass(cls, msgspec.Struct):
+        return cls.__struct_fields__
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls)]
+    return [field.name for field in getattr(cls, "__attrs_attrs__", ())]

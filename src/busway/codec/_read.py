@@ -32,7 +32,7 @@ _ENVELOPES: dict[str, Form] = {
 }
 # What a MessagePack map begins with. No JSON text does.
 _MAP_STARTS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
-_STRICT = ("id", "source", "type", "time")
+_STRICT = ("specversion", "id", "source", "type", "time")
 _TEXTS = frozenset(Read.__struct_fields__).difference(_STRICT, ("schemaversion", "data"))
 _DIGITS = re.compile(r"-?[0-9]{1,10}")
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999, as datetime has them
@@ -111,8 +111,12 @@ def received(wire: Read, form: Form) -> Envelope:
         wire.schemaversion,
         wire.tenant,
         wire.userid,
-        None if wire.aggregateid is None else (wire.aggregatetype or "", wire.aggregateid),
-        None if wire.resourceid is None else (wire.resourcetype or "", wire.resourceid),
+        None
+        if wire.aggregateid is None and wire.aggregatetype is None
+        else (wire.aggregatetype or "", wire.aggregateid or ""),
+        None
+        if wire.resourceid is None and wire.resourcetype is None
+        else (wire.resourcetype or "", wire.resourceid or ""),
         wire.traceparent,
         wire.tracestate,
         wire.replyto,
@@ -171,12 +175,10 @@ def gather(
 ) -> Envelope:
     """The envelope of attributes of any type. Those without a field of ours are kept as headers,
     and so is what came ``beside`` them."""
-    if attributes.get("specversion") != "1.0":
-        raise Undecodable(f"specversion {str(attributes.get('specversion'))[:20]!r} is not '1.0'")
-    known: dict[str, Any] = {"specversion": "1.0"}
+    known: dict[str, Any] = {}
     others = dict(beside or {})
     for name, value in attributes.items():
-        if value is None or name == "specversion":
+        if value is None:
             continue
         if name in _STRICT:
             known[name] = value
@@ -186,9 +188,6 @@ def gather(
             known[name] = _text(value)
         else:
             _keep(others, name, _text(value))
-    for pair in ("aggregate", "resource"):  # half a pair is kept too
-        if f"{pair}type" in known:
-            known.setdefault(f"{pair}id", "")
     wire = msgspec.convert(known, Read)
     wire.data = data
     envelope = received(wire, form)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -73,12 +73,11 @@ class Written(msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversi
     headers: str | None = None
 
 
-class Read(
-    msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="specversion", tag="1.0"
-):
+class Read(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What is read of our own envelopes. Everything else is refused here, so that a slower reader
     can keep it."""
 
+    specversion: Literal["1.0"]
     id: _Filled
     source: _Filled
     type: _Filled
