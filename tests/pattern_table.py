@@ -133,6 +133,9 @@ TABLE: dict[str, list[Row]] = {
         Row("v[!0-9]", "v", False, "there must be a character"),
         Row("a[!x]b", "a.b", False, "never a separator"),
         Row("a[-x]", "a-", True, "a '-' that stands first or last is itself"),
+        Row("a+?(b", "a+x(b", True, "no part of a pattern is a regular expression"),
+        Row("a+?", "aab", False, "no part of a pattern is a regular expression"),
+        Row("a[+^]", "a^", True, "no part of a pattern is a regular expression"),
         Row("[Oo]rder.*", "Order.placed", True, "for two ways of writing"),
     ],
     "Alternatives": [
@@ -201,6 +204,8 @@ MORE_SPECIFIC: list[tuple[str, str, str]] = [
     ("order.place?", "order.place*", "'?' says how many characters, '*' does not"),
     ("order.[!x]*", "order.*", "a part of a segment before '*'"),
     ("order.placed*", "order.*d", "more literal characters"),
+    ("order.*_failed", "order.p*", "more literal characters, wherever they stand"),
+    ("order.v[a-z]", "order.v[!0-9]", "a narrower class: most characters are no digits"),
     ("order.pl*", "order.p*d", "as many, and the first difference is 'l' before '*'"),
     ("order.v[12]", "order.v[0-9]", "a narrower class"),
     ("order.v[0-9]", "order.v?", "a class before '?'"),

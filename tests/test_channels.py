@@ -116,7 +116,7 @@ def test_the_channels_of_patterns_are_told_where_they_can_be(
     assert channels_of(asked, overrides) == channels
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(patterns, min_size=1, max_size=3),
     st.dictionaries(patterns, st.sampled_from(["c1", "c2", "c3"]), max_size=3),

@@ -134,6 +134,7 @@ def test_many_double_stars_do_not_backtrack() -> None:
 
 def test_a_segment_matches_any_character_that_is_no_separator() -> None:
     assert read_segment("a?b*", "a?b*").matches("a\nb\r\u2028")
+    assert read_segment("a?b", "a?b").matches("a\nb")
 
 
 @pytest.mark.parametrize(("before", "behind", "why"), MORE_SPECIFIC)

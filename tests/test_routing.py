@@ -68,7 +68,7 @@ def expected(registered: list[tuple[str, int]], topic: str) -> list[tuple[Rank, 
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(patterns, topics)
 def test_the_trie_agrees_with_the_naive_matcher(pattern: str, topic: str) -> None:
     assert matcher([pattern])(topic) is naive_match(pattern, topic)
@@ -84,14 +84,14 @@ def blurred(draw: st.DrawFn, topic: str) -> str:
     return text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.data(), topics)
 def test_the_trie_agrees_on_patterns_that_almost_fit(data: st.DataObject, topic: str) -> None:
     pattern = data.draw(blurred(topic).filter(well_formed))
     assert matcher([pattern])(topic) is naive_match(pattern, topic)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(registrations, st.lists(topics, max_size=5))
 def test_match_is_every_match_in_order_of_rank_and_adding(
     registered: list[tuple[str, int]], asked: list[str]
@@ -102,7 +102,7 @@ def test_match_is_every_match_in_order_of_rank_and_adding(
         assert router.match(topic) == tuple(dict.fromkeys(values))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(registrations, st.lists(topics, max_size=5))
 def test_best_is_what_ties_with_the_most_specific_match(
     registered: list[tuple[str, int]], asked: list[str]
@@ -114,7 +114,7 @@ def test_best_is_what_ties_with_the_most_specific_match(
         assert router.best(topic) == tuple(dict.fromkeys(values))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(registrations, st.lists(topics, max_size=30))
 def test_the_cache_never_changes_an_answer(
     registered: list[tuple[str, int]], asked: list[str]
@@ -129,7 +129,7 @@ def test_the_cache_never_changes_an_answer(
         assert small.cache[topic] == fresh.match(topic)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), patterns, st.integers(0, 2)), max_size=25),
     st.lists(topics, min_size=1, max_size=4),
@@ -181,14 +181,16 @@ def test_of_no_pattern_nothing_matches() -> None:
 def test_the_cache_is_one_dict_for_the_life_of_a_router() -> None:
     router: Router[str] = Router(topics=4)
     cache, best = router.cache, router.best_cache
-    for number in range(20):
+    for number in range(19, -1, -1):
         assert router.match(f"t.{number}") == router.best(f"t.{number}") == ()
+    assert cache["t.0"] == best["t.0"] == ()
     router.add("t.*", "one")
     assert cache == best == {}
-    assert router.match("t.1") == router.best("t.1") == ("one",)
+    for number in range(20):
+        assert router.match(f"t.{number}") == router.best(f"t.{number}") == ("one",)
     assert router.cache is cache
     assert router.best_cache is best
-    assert cache == best == {"t.1": ("one",)}
+    assert cache == best == {"t.18": ("one",), "t.19": ("one",)}
 
 
 def test_adding_a_pair_twice_and_removing_what_is_not_there_change_nothing() -> None:
@@ -261,7 +263,7 @@ def test_patterns_that_come_and_go_leave_nothing_behind() -> None:
     for number in range(1_000):
         router.add(f"gone_{number}.*.x?y_{number}", "two")
         router.remove(f"gone_{number}.*.x?y_{number}", "two")
-    assert len(router._root.literals) <= 70
+    assert len(router._root.literals or {}) <= 70
     assert router.match("keep.it") == ("one",)
 
 

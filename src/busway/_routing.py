@@ -6,7 +6,8 @@ Which pattern is more specific is defined in ``_patterns``.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
 
 from ._patterns import Pattern, Step, read_pattern
 from ._segments import Kind
@@ -17,6 +18,8 @@ __all__ = ["Router", "matcher"]
 
 T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
+
+_key: Callable[[tuple[Key, Any]], Key] = itemgetter(0)
 
 
 class Router(Generic[T]):
@@ -97,8 +100,7 @@ class Router(Generic[T]):
             return known
         known = self._matches.older.get(topic)
         if known is None:
-            found = self._walk(topic)
-            known = _in_order(found, sorted(found)) if len(found) > 1 else tuple(found.values())
+            known = _values(self._walk(topic))
         return self._matches.keep(topic, known)
 
     def best(self, topic: str) -> tuple[T, ...]:
@@ -109,13 +111,14 @@ class Router(Generic[T]):
         known = self._best.older.get(topic)
         if known is None:
             found = self._walk(topic)
-            keys = sorted(found)
-            known = _in_order(found, [key for key in keys if key[0] == keys[0][0]])
+            known = _values([entry for entry in found if entry[0][0] == found[0][0][0]])
         return self._best.keep(topic, known)
 
-    def _walk(self, topic: str) -> dict[Key, T]:
-        found = dict(self._everything)
-        walk(self._root, topic, found)
+    def _walk(self, topic: str) -> list[tuple[Key, T]]:
+        found = walk(self._root, topic)
+        found += self._everything.items()
+        if len(found) > 1:
+            found.sort(key=_key)
         return found
 
     def _insert(self, parsed: tuple[Pattern, ...], order: int, value: T) -> None:
@@ -129,10 +132,10 @@ class Router(Generic[T]):
             return [self._everything]
         first, *rest = pattern.steps
         if first.segment.kind is not Kind.ANY:
-            return [self._root.at(pattern.steps).entries]
+            return [self._root.entries_at(pattern.steps)]
         # A leading ** that swallows none takes the separator after it along.
         without = (Step("", rest[0].segment), *rest[1:])
-        return [self._root.at(pattern.steps).entries, self._root.at(without).entries]
+        return [self._root.entries_at(pattern.steps), self._root.entries_at(without)]
 
     def _rebuild(self) -> None:
         self._start()
@@ -156,8 +159,8 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda topic: bool(match(topic))
 
 
-def _in_order(found: dict[Key, T], keys: list[Key]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys([found[key] for key in keys]))
+def _values(found: list[tuple[Key, T]]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys([value for _, value in found]))
 
 
 class _Recent(Generic[V]):

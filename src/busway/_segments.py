@@ -25,7 +25,9 @@ from .errors import PatternError
 __all__ = ["END", "Kind", "Segment", "SegmentRank", "read_segment"]
 
 SegmentRank = tuple[int, int, tuple[int, ...]]
-"""Sorts segments, the most specific first: the kind, literal characters (negative), elements."""
+"""Sorts segments, the most specific first: the kind, literal characters (negative), elements.
+
+Plain numbers: a member of an enum is hashed by a function in Python."""
 
 
 class Kind(IntEnum):
@@ -86,9 +88,9 @@ def read_segment(text: str, pattern: str) -> Segment:
     ``PatternError``.
     """
     if text == "*":
-        return Segment(text, Kind.ONE, (Kind.ONE, 0, ()))
+        return Segment(text, Kind.ONE, (int(Kind.ONE), 0, ()))
     if text == "**":
-        return Segment(text, Kind.ANY, (Kind.ANY, 0, ()))
+        return Segment(text, Kind.ANY, (int(Kind.ANY), 0, ()))
     sources: list[str] = []
     widths: list[int] = []
     for bang, members, character in _ELEMENT.findall(text):
@@ -98,7 +100,7 @@ def read_segment(text: str, pattern: str) -> Segment:
         sources.append(source)
         widths.append(width)
     if not any(widths):
-        return Segment(text, Kind.LITERAL, (Kind.LITERAL, 0, ()), text, "", len(text))
+        return Segment(text, Kind.LITERAL, (int(Kind.LITERAL), 0, ()), text, "", len(text))
     return _partial(text, sources, widths)
 
 
@@ -110,7 +112,7 @@ def _partial(text: str, sources: list[str], widths: list[int]) -> Segment:
     return Segment(
         text,
         kind,
-        (kind, -widths.count(0), tuple(widths)),
+        (int(kind), -widths.count(0), tuple(widths)),
         text[:leading],
         text[len(text) - trailing :],
         len(widths) - widths.count(_STAR),
