@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from busway.errors import OptionError, Reject, RetryLater
 from busway.message import Message
@@ -69,6 +70,12 @@ class Calls:
             self.results.append(str(await self.handler(self.make())))
         except Exception as error:
             self.results.append(type(error).__name__)
+
+
+async def cut_off(group: TaskGroup) -> None:
+    """Let everything run that can; what waits then would wait for ever."""
+    await anyio.wait_all_tasks_blocked()
+    group.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -167,6 +174,7 @@ async def test_a_probe_that_succeeds_lets_everything_go_on(
         await anyio.wait_all_tasks_blocked()
         service.error = None
         clock.advance(5)
+        await cut_off(group)
     assert calls.results == ["ok"] * 5
     assert await clock.at_once(calls.handler, message()) == "ok"
 
@@ -185,6 +193,7 @@ async def test_a_probe_that_fails_doubles_the_wait_up_to_the_longest(
             await anyio.wait_all_tasks_blocked()
             assert service.calls == before
             clock.advance(0.1)
+            await cut_off(group)
         assert service.calls == before + 1
         assert calls.results == ["ConnectionError"]
 
@@ -241,6 +250,7 @@ async def test_a_probe_that_says_nothing_hands_over_to_the_next(
         await anyio.wait_all_tasks_blocked()
         service.error = Reject("a bad event says nothing about the service")
         clock.advance(5)
+        await cut_off(group)
     assert calls.results == ["Reject"] * 3
 
 
@@ -276,6 +286,7 @@ async def test_a_cancelled_waiter_takes_nothing_with_it(
             cancelled.cancel_scope.cancel()
         service.error = None
         clock.advance(5)
+        await cut_off(group)
     assert calls.results == ["ok"]
 
 
@@ -303,6 +314,7 @@ async def test_what_began_before_it_opened_changes_nothing_after(
         assert later.results == []
         service.error = None
         clock.advance(5)
+        await cut_off(group)
     assert later.results == ["ok"]
 
 
@@ -346,6 +358,7 @@ async def test_a_clock_that_is_set_back_makes_no_wait_longer(
         await anyio.wait_all_tasks_blocked()
         service.error = None
         clock.advance(5)
+        await cut_off(group)
     assert calls.results == ["ok"]
 
 
@@ -383,6 +396,7 @@ async def test_the_subscription_is_paused_once_while_calls_wait_and_resumed_afte
         assert subscription.log == ["pause"]
         service.error = None
         clock.advance(5)
+        await cut_off(group)
     assert subscription.log == ["pause", "resume"]
 
 
@@ -398,6 +412,7 @@ async def test_with_nobody_left_to_probe_the_subscription_is_not_left_paused(
         group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
         clock.advance(5)
+        await cut_off(group)
     assert calls.results == ["ConnectionError"]
     assert subscription.log == ["pause", "resume"]
 
@@ -432,6 +447,7 @@ async def test_each_change_of_state_is_logged_once(
                 group.start_soon(calls)
             await anyio.wait_all_tasks_blocked()
             clock.advance(10)
+            await cut_off(group)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "breaker of Service: 3 of 3 attempts failed, waiting 5 s"),
         ("INFO", "breaker of Service: probing"),
@@ -486,6 +502,7 @@ def test_a_breaker_that_is_open_outlives_the_event_loop(
             group.start_soon(policy, message())
             await anyio.wait_all_tasks_blocked()
             clock.advance(5)
+            await cut_off(group)
 
     anyio.run(first_run, backend=backend)
     anyio.run(second_run, backend=backend)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,10 +24,6 @@ __all__ = [
     "hooks_of",
     "trace",
 ]
-
-D = TypeVar("D")
-
-_logger = logging.getLogger("busway.middleware")
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -151,47 +145,7 @@ def trace(hooks: Hooks, /) -> Trace:
     return Trace(hooks)
 
 
-def hooks_of(middlewares: Sequence[Middleware | Mark], /) -> Hooks | None:
-    """All traces among them as one, which never raises; None when there is none."""
-    found = [each.hooks for each in middlewares if isinstance(each, Trace)]
-    return _Guarded(found) if found else None
-
-
-class _Guarded(Hooks):
-    """Calls several hooks and keeps what they raise away from the work."""
-
-    __slots__ = ("_all",)
-
-    def __init__(self, hooks: Sequence[Hooks]) -> None:
-        self._all = tuple(hooks)
-
-    def published(self, details: Published, /) -> None:
-        for hooks in self._all:
-            _call(hooks.published, details)
-
-    def received(self, details: Received, /) -> None:
-        for hooks in self._all:
-            _call(hooks.received, details)
-
-    def handled(self, details: Handled, /) -> None:
-        for hooks in self._all:
-            _call(hooks.handled, details)
-
-    def retried(self, details: Retried, /) -> None:
-        for hooks in self._all:
-            _call(hooks.retried, details)
-
-    def dead_lettered(self, details: DeadLettered, /) -> None:
-        for hooks in self._all:
-            _call(hooks.dead_lettered, details)
-
-    def dropped(self, details: Dropped, /) -> None:
-        for hooks in self._all:
-            _call(hooks.dropped, details)
-
-
-def _call(hook: Callable[[D], Any], details: D) -> None:
-    try:
-        hook(details)
-    except Exception:
-        _logger.exception("a hook failed: %s", getattr(hook, "__qualname__", hook))
+def hooks_of(middlewares: Sequence[Middleware | Mark], /) -> tuple[Hooks, ...]:
+    """The hooks of all traces among them, in their order. Whoever calls them keeps what they raise
+    away from the work."""
+    return tuple(each.hooks for each in middlewares if isinstance(each, Trace))
