@@ -102,6 +102,7 @@ def test_an_override_needs_a_well_formed_pattern_and_an_event_a_topic() -> None:
         (["audit.**"], {"audit.*": "safe"}, {"safe", "audit", "events"}),
         (["audit.*"], {"audit:*": "safe"}, {"audit"}),
         (["audit.*"], {"audit:**": "safe"}, {"audit"}),
+        (["audit.**"], {"audit:**": "safe"}, {"safe", "audit", "events"}),
         (["audit.*"], {"audit.*.*": "safe"}, {"audit"}),
         (["audit"], {"audit.**": "safe"}, {"safe"}),
         (["order.*"], {"audit.**": "safe"}, {"order"}),

@@ -123,7 +123,7 @@ def _overlap(one: tuple[Step, ...], other: tuple[Step, ...]) -> bool:
     for mine, theirs in zip(one, other, strict=False):
         if Kind.ANY in (mine.segment.kind, theirs.segment.kind):
             both = mine.segment.kind is theirs.segment.kind
-            return both or not mine.separator or mine.separator == theirs.separator
+            return both or mine.separator == theirs.separator
         if mine.separator != theirs.separator or not _meet(mine.segment, theirs.segment):
             return False
     longer = max(one, other, key=len)[min(len(one), len(other)) :]
@@ -161,4 +161,4 @@ def _covers(one: tuple[Step, ...], other: tuple[Step, ...]) -> bool:
         ):
             return False
     rest = other[len(head) :]
-    return not rest or tail is None or not tail.separator or tail.separator == rest[0].separator
+    return not rest or tail is None or tail.separator == rest[0].separator
