@@ -6,6 +6,7 @@ VENV ?= .venv
 ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+FUZZ_ARGS ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
@@ -13,7 +14,7 @@ LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-lowest check lint format-check types mypy pyright layers \
-	links docs-strict sizes format bench docs serve lock clean
+	links docs-strict sizes format bench fuzz docs serve lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -73,6 +74,9 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 
 bench: $(STAMP) ## Print the benchmark table (BENCH_ARGS=--short)
 	$(PY) -m tests.bench $(BENCH_ARGS)
+
+fuzz: $(STAMP) ## Feed the decoder hostile bytes for a minute (FUZZ_ARGS="-max_total_time=600")
+	$(PY) -m tests.fuzz.fuzz_decode -max_total_time=60 -max_len=4096 -rss_limit_mb=512 $(FUZZ_ARGS)
 
 docs: $(STAMP) ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -177,14 +177,18 @@ def _decode(
 
 def _object_to(data: Any, wanted: Any) -> Any:
     """From an object of this process. Raises what msgspec raises."""
-    if isinstance(wanted, type) and not is_typeddict(wanted) and isinstance(data, wanted):
+    if _is_one(data, wanted):
         return data
-    if issubclass(type(data), dict):
+    if _is_one(data, dict):
         try:
             return msgspec.convert(data, wanted)
         except msgspec.ValidationError:
             pass  # it may hold objects that only look right once they are builtins
     return msgspec.convert(msgspec.to_builtins(data), wanted)
+
+
+def _is_one(data: object, wanted: Any) -> bool:
+    return isinstance(wanted, type) and not is_typeddict(wanted) and isinstance(data, wanted)
 
 
 def _unfit(envelope: Envelope, wanted: Any, error: Exception) -> Undecodable:
