@@ -367,6 +367,13 @@ def test_attributes_we_have_no_field_for_become_headers() -> None:
     }
 
 
+@pytest.mark.parametrize("odd", [msgspec.msgpack.Ext(5, b"x"), {(1,): 1}])
+def test_an_attribute_json_cannot_say_becomes_a_header_in_base64(odd: Any) -> None:
+    minimal = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
+    envelope = decode(msgspec.msgpack.encode({**minimal, "odd": odd}))
+    assert msgspec.msgpack.decode(base64.b64decode(envelope.headers["odd"])) == odd
+
+
 def test_an_attribute_called_headers_that_is_none_of_ours_is_kept() -> None:
     assert decode(document(headers="plain text")).headers == {"headers": "plain text"}
     assert decode(document(headers=5, x="y")).headers == {"headers": "5", "x": "y"}

@@ -43,12 +43,10 @@ def _refused(value: Any, encode: Callable[[Any], bytes]) -> bool:
 
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        entries: Mapping[Any, Any] = value
-        return [(f".{key}"[:80], part) for key, part in entries.items()]
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items: Iterable[Any] = value
-        return [(f"[{place}]", part) for place, part in enumerate(items)]
+    if issubclass(type(value), Mapping):
+        return [(f".{key}"[:80], part) for key, part in value.items()]
+    if issubclass(type(value), (list, tuple, set, frozenset)):
+        return [(f"[{place}]", part) for place, part in enumerate(value)]
     return [(f".{name}", getattr(value, name, None)) for name in _fields(value)]
 
 

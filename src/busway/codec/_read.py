@@ -211,8 +211,12 @@ def _keep(headers: dict[str, str], name: str, text: str) -> None:
 
 
 def _text(value: Any) -> str:
-    """An attribute's value as CloudEvents writes it as text; JSON where it has no rule."""
+    """An attribute's value as CloudEvents writes it as text; JSON where it has no rule, and
+    MessagePack in base64 where JSON has none."""
     if isinstance(value, str):
         return value
-    encoded = JSON.encode(value).decode()
-    return encoded[1:-1] if encoded[0] == '"' else encoded
+    try:
+        encoded = JSON.encode(value)
+    except TypeError:  # MessagePack's own: an extension type, or a map with odd keys
+        encoded = JSON.encode(MSGPACK.encode(value))
+    return (encoded[1:-1] if encoded.startswith(b'"') else encoded).decode()
