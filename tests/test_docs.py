@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
 
 NEW_PROGRAM = "<!-- new program -->"
+INDENTED = re.compile(r"^([ \t]*)\S*.*::\n\n((?:\1[ \t]+\S.*\n|\n)+)", re.MULTILINE)
 FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([^\n`]*)$", re.MULTILINE)
 # What is shown and not run. Python is not among them under any other name.
 SHOWN = {
@@ -143,13 +145,22 @@ def test_every_block_of_a_page_says_what_it_is(page: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_every_block_of_a_docstring_is_run(module: Path) -> None:
-    """A docstring shows code as a python block; a doctest prompt would be run by nobody."""
+    """Docstrings show code as python blocks: a doctest prompt, or `::`, would be run by nobody."""
     text = module.read_text()
     assert ">>> " not in text
+    assert [block for _, block in INDENTED.findall(text) if is_python(block)] == []
     languages = [language for _, language in fences(text)]
     assert [each for each in languages if each not in SHOWN and each != "python"] == []
     held = [block for program in programs_of_module(module) for block in program.blocks]
     assert languages.count("python") == len(held)
+
+
+def is_python(block: str) -> bool:
+    try:
+        ast.parse(textwrap.dedent(block))
+    except SyntaxError:
+        return False
+    return True
 
 
 def fences(text: str) -> Iterator[tuple[str, str]]:
