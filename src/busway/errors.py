@@ -32,7 +32,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "BuswayError",
@@ -194,6 +194,9 @@ class Reject(HandlerSignal):
 
 class RetryLater(HandlerSignal):
     """Raise in a handler: try again after ``after`` seconds. It counts as a failed attempt."""
+
+    counts: ClassVar[bool] = True
+    """Whether it uses up an attempt. False for a wait that nobody is to blame for."""
 
     def __init__(self, after: float, reason: str = "asked to be retried later") -> None:
         if not after >= 0:

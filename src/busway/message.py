@@ -11,7 +11,7 @@ import msgspec
 
 from ._uuid7 import uuid7
 
-__all__ = ["Envelope", "Message", "PublishOptions", "Ref"]
+__all__ = ["BusPart", "Envelope", "Message", "PublishOptions", "Ref"]
 
 E = TypeVar("E")
 
@@ -140,7 +140,15 @@ class _Lent(Protocol):
     def lost(self) -> bool: ...
 
 
-class _Bus(Protocol):
+class Pausable(Protocol):
+    """The part of a subscription that a handler or a middleware may need."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class BusPart(Protocol):
     """The part of a bus that a message needs."""
 
     def _child(
@@ -156,15 +164,25 @@ class Message(Generic[E]):
     A handler never acknowledges: returning is success, raising is a failed attempt.
     """
 
-    __slots__ = ("_bus", "_lent", "data", "envelope", "group")
+    __slots__ = ("_bus", "_lent", "data", "envelope", "group", "subscription")
 
-    def __init__(self, envelope: Envelope, data: E, group: str, lent: _Lent, bus: _Bus) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        data: E,
+        group: str,
+        lent: _Lent,
+        bus: BusPart,
+        subscription: Pausable | None = None,
+    ) -> None:
         self.envelope = envelope
         """What travelled."""
         self.data = data
         """The event, converted to what the handler's first parameter asks for."""
         self.group = group
         """The name of the group this delivery belongs to."""
+        self.subscription = subscription
+        """What ``bus.add`` returned for this handler: ``pause``, ``resume``, ``stop``."""
         self._lent = lent
         self._bus = bus
 

@@ -29,6 +29,7 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 import anyio
 import msgspec
 
+from ._clock import SystemClock as SystemClock
 from .message import Envelope
 
 __all__ = [
@@ -59,9 +60,11 @@ __all__ = [
     "Rewinds",
     "Start",
     "Story",
+    "SystemClock",
     "TakesClock",
     "Transport",
     "Unknown",
+    "Volatile",
     "Written",
 ]
 
@@ -118,6 +121,8 @@ class Story(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the last exception said."""
     traceback: str = ""
     """The last exception's traceback, at most 8,192 characters of its end."""
+    verdict: str = ""
+    """Why no further attempt was made; only in a dead letter."""
     replays: int = 0
     """How often it was replayed from the dead letters."""
 
@@ -339,6 +344,17 @@ class Holds(Protocol):
 
 
 @runtime_checkable
+class Volatile(Protocol):
+    """A transport whose events live in this process only.
+
+    What is not handled when the bus stops is gone, so stopping first waits, within its grace, until
+    nothing is left; on any other transport what was not started is given back at once.
+    """
+
+    volatile: Literal[True]
+
+
+@runtime_checkable
 class Redelivers(Protocol):
     """A feed whose broker can hand a delivery out again later, without it being sent again."""
 
@@ -394,6 +410,10 @@ class Browsed(msgspec.Struct, frozen=True):
 class Browses(Protocol):
     """A transport that can read an address without a group and without effect."""
 
+    async def addresses(self, purpose: Purpose, group: str | None, /) -> Sequence[Address]:
+        """The addresses of this purpose and group that were ever sent to and may hold something."""
+        ...
+
     def browse(self, address: Address, /, *, after: str | None = None) -> AsyncIterator[Browsed]:
         """The entries of an address in order, those after a position if one is given, up to what is
         there now. An address nobody sent to has none."""
@@ -426,6 +446,10 @@ class GroupState(msgspec.Struct, frozen=True):
     """Events that wait to be handed out; None where the broker cannot tell."""
     pending: int | None
     """Deliveries lent and not acknowledged."""
+    delayed: int | None = None
+    """What it failed at and will try again at a later time."""
+    next_due: float | None = None
+    """When the first of those is due (seconds since 1970, UTC)."""
     dead: int | None = None
     """Dead letters set aside for it."""
 

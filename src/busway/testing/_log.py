@@ -119,7 +119,7 @@ class PartitionedLog:
         cohort = self._cohorts.get(group.name)
         if cohort is None:
             cohort = self._cohorts[group.name] = Cohort(group, self._logs, self.patience)
-        feed = LogFeed(group, cohort)
+        feed = self._feed(group, cohort)
         cohort.join(feed)
         try:
             yield feed
@@ -128,10 +128,14 @@ class PartitionedLog:
             if not group.durable and not cohort.members:
                 self._forget(group.name)
 
-    def expel(self, feed: LogFeed) -> None:
+    def _feed(self, group: Group, cohort: Cohort) -> LogFeed:
+        return LogFeed(group, cohort)
+
+    def expel(self, feed: Feed, /) -> None:
         """What a broker does to a member whose heartbeats ended: others get what it had, at once.
         A member that is alive after all joins again with its next ``receive``."""
-        feed.cohort.leave(feed, politely=False)
+        if isinstance(feed, LogFeed):
+            feed.cohort.leave(feed, politely=False)
 
     # --- powers
 

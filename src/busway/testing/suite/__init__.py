@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._driver import Driver, Ear, value, values
 from .acking import Acking, Releasing
 from .feed_powers import FeedPowers
+from .fidelity import Fidelity
 from .groups import Groups
 from .lifecycle import Crowd, Lifecycle
 from .members import Members
@@ -18,6 +19,7 @@ __all__ = ["Driver", "Ear", "TransportSuite", "value", "values"]
 
 class TransportSuite(
     Sending,
+    Fidelity,
     Receiving,
     Acking,
     Releasing,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
+from busway.errors import BuswayError
 from busway.message import Envelope
 from busway.transport import (
     WRITTEN,
@@ -99,9 +100,12 @@ class Driver:
         assert list(outcomes) == [WRITTEN] * len(items), f"not all were written: {outcomes}"
 
     async def within(self, call: Awaitable[T], complaint: str) -> T:
-        """Await a call, for no longer than the patience lasts."""
-        with anyio.move_on_after(self.patience):
-            return await call
+        """Await a call that must succeed, for no longer than the patience lasts."""
+        try:
+            with anyio.move_on_after(self.patience):
+                return await call
+        except BuswayError as error:
+            raise AssertionError(f"{complaint}, it raised {error!r}") from error
         raise AssertionError(f"{complaint} within {self.patience} s")
 
     def group(
@@ -158,7 +162,10 @@ class Ear:
         """What the feed hands out, without what other users of a shared broker sent: a group that
         cannot name its channels may get that too. It is acknowledged."""
         while True:
-            got = await self.feed.receive(limit)
+            try:
+                got = await self.feed.receive(limit)
+            except BuswayError as error:
+                raise AssertionError(f"receive raised {error!r}") from error
             assert got, "receive returned nothing"
             assert len(got) <= limit, f"receive({limit}) returned {len(got)}"
             foreign = [each for each in got if self._foreign(each)]

@@ -1,0 +1,286 @@
+"""Demand, receive, lane, handle, judge, settle: the workers of one group.
+
+``concurrency`` long-lived workers share one feed. Whoever finds nothing to do fetches, and handles
+the first of what came: an event crosses no task on its way from the broker to its handler. Nothing
+is created for a single message but what the message itself needs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from random import random
+
+import anyio
+import anyio.abc
+
+from ._batching import Collector
+from ._context import current, working_for
+from ._crew import Crew, Policy
+from ._failing import Failing
+from ._handling import Handling
+from ._keeper import Keeper
+from ._members import Members
+from ._routes import Routes
+from ._runtime import Runtime
+from ._suspects import Suspects
+from ._tasks import cancelled_by_owner
+from ._verdict import Backoff, crashed
+from .errors import TransportError
+from .message import Envelope
+from .transport import Delivery, Feed, Group, Raw
+
+__all__ = ["Consumer"]
+
+_ACKS_TOGETHER = 256
+_LAST_WORDS = 5.0
+_RECONNECT = Backoff(first=0.05, factor=2.0, cap=10.0)
+
+
+class Consumer:
+    """The workers of one group in this process, over one open feed."""
+
+    def __init__(
+        self, runtime: Runtime, feed: Feed, group: Group, policy: Policy, routes: Routes
+    ) -> None:
+        self.crew = Crew(runtime, feed, group, policy)
+        self.members = Members(runtime, group)
+        self.keeper = Keeper(self.crew)
+        self._runtime = runtime
+        self._feed = feed
+        self._routes = routes
+        self._failing = Failing(self.crew, self.keeper, self.members)
+        self._suspects = Suspects(self.crew, self.keeper)
+        self._abandoned: list[Delivery] = []
+        self._failures = 0
+        self._fetched = 0
+        self._fetched_at = time.perf_counter()
+
+    async def run(self, ready: anyio.abc.TaskStatus[None]) -> None:
+        """Until ``stop_receiving`` and everything started is settled, or cancelled."""
+        try:
+            async with anyio.create_task_group() as keeping:
+                keeping.start_soon(self.keeper.run)
+                async with anyio.create_task_group() as working:
+                    for _ in range(self.crew.policy.concurrency):
+                        working.start_soon(self._work)
+                    ready.started()
+                keeping.cancel_scope.cancel()
+        finally:
+            # Nothing that was lent may stay so because of how this ended.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORDS):
+                await self._give_back()
+
+    async def _give_back(self) -> None:
+        crew = self.crew
+        if crew.acks:
+            await crew.flush()
+        back = [*self._abandoned, *crew.lanes.withdraw(lambda _: True), *self.keeper.give_up()]
+        back.extend(crew.lanes.withdraw(lambda _: True))
+        self._abandoned.clear()
+        await crew.settler.release(back)
+        crew.forget(back)
+
+    async def stop_receiving(self) -> None:
+        """Fetch nothing more, finish what runs, give the rest back."""
+        self.crew.stopping = True
+        back = [*self.keeper.give_up(), *self.crew.lanes.withdraw(lambda _: True)]
+        self.crew.look_again()
+        await self.crew.settler.release(back)
+        self.crew.forget(back)
+        self.crew.look_again()
+
+    async def finished_before(self, horizon: float) -> None:
+        """Wait until nothing is held but what waits for a time after ``horizon``."""
+        while self.crew.lanes.held > self.keeper.later_than(horizon):
+            await self.crew.change()
+
+    async def _work(self) -> None:
+        crew = self.crew
+        working_for.set(crew)
+        collector = Collector(crew, self.keeper, self._failing)
+        try:
+            while not crew.stopping:
+                # One scope for many receives: entering one costs as much as handling an event.
+                with anyio.CancelScope() as intake:
+                    if crew.policy.batch is None:
+                        await self._loop(intake)
+                    else:
+                        await self._collect(intake, collector)
+        finally:
+            self._abandoned.extend(collector.batch)
+
+    async def _collect(self, intake: anyio.CancelScope, collector: Collector) -> None:
+        lanes = self.crew.lanes
+        while True:
+            handling = self._routes.find_any()
+            if collector.ready and handling is not None:
+                await collector.handle(handling)
+            delivery = lanes.take()
+            if delivery is None:
+                if not await self._more(intake):
+                    return
+            elif self._is_usual(delivery):
+                collector.add(delivery)
+            else:
+                lanes.requeue(await self._unusual(delivery))
+
+    def _is_usual(self, delivery: Delivery) -> bool:
+        content = delivery.content
+        return (
+            isinstance(content, Envelope)
+            and self._routes.find(content.type) is not None
+            and delivery.delivered == 1
+            and delivery.due is None
+            and not delivery.lost
+        )
+
+    async def _loop(self, intake: anyio.CancelScope) -> None:
+        crew, lanes, acks, routes = self.crew, self.crew.lanes, self.crew.acks, self._routes.cache
+        tracked = crew.tracked
+        delivery: Delivery | None = None
+        while True:
+            if delivery is None:
+                delivery = lanes.take()
+                if delivery is None:
+                    if acks:
+                        await crew.flush()
+                    if not await self._more(intake):
+                        return
+                    continue
+            content = delivery.content
+            handling = routes.get(content.type) if type(content) is Envelope else None
+            if (
+                handling is None
+                or tracked
+                or delivery.delivered != 1
+                or delivery.due is not None
+                or delivery.loan is not None
+                or delivery.expired
+            ):
+                delivery = await self._unusual(delivery)
+                continue
+            # From here on the same as _handle, without its call.
+            current.set(content)  # type: ignore[arg-type]
+            try:
+                result = await handling.invoke(content, delivery)  # type: ignore[arg-type]
+            except BaseException as error:
+                delivery = await self._raised(delivery, handling, error)
+                continue
+            if content.reply_to is not None:  # type: ignore[union-attr]
+                delivery = await self._answer(delivery, result)
+                continue
+            acks.append(delivery)
+            if len(acks) >= _ACKS_TOGETHER:
+                await crew.flush()
+            delivery = lanes.after(delivery)
+
+    async def _handle(self, delivery: Delivery, handling: Handling) -> Delivery | None:
+        content = delivery.content
+        assert isinstance(content, Envelope)
+        crew = self.crew
+        if crew.tracked or delivery.loan is not None:
+            crew.running.add(delivery)
+            if delivery.loan is not None:
+                crew.loans = True
+                delivery.loan.running += 1
+        current.set(content)
+        try:
+            result = await handling.invoke(content, delivery)
+        except BaseException as error:
+            return await self._raised(delivery, handling, error)
+        if content.reply_to is not None:
+            return await self._answer(delivery, result)
+        crew.acks.append(delivery)
+        return crew.lanes.after(delivery)
+
+    async def _raised(
+        self, delivery: Delivery, handling: Handling, error: BaseException
+    ) -> Delivery | None:
+        if cancelled_by_owner(error):
+            # Neither success nor failure: no ack, no attempt, no dead letter. Given back at the end.
+            self._abandoned.append(delivery)
+            raise error
+        return await self._failing.failed(delivery, handling, error)
+
+    async def _answer(self, delivery: Delivery, result: object) -> Delivery | None:
+        return await self._failing.answer(delivery, result)
+
+    async def _unusual(self, delivery: Delivery) -> Delivery | None:
+        """What cannot be taken at its word: unreadable, unmatched, early, lost, or suspect."""
+        content, failing = delivery.content, self._failing
+        if delivery.lost:
+            return await self._suspects.lost(delivery)
+        if isinstance(content, Raw):
+            return await failing.raw(delivery, content)
+        if delivery.due is not None and delivery.due > self._runtime.clock.time():
+            return failing.early(delivery, delivery.due)
+        handling = self._routes.find(content.type)
+        if handling is None:
+            return await failing.unmatched(delivery, content)
+        if delivery.delivered > 1:
+            return await self._suspect(delivery, handling)
+        return await self._handle(delivery, handling)
+
+    async def _suspect(self, delivery: Delivery, handling: Handling) -> Delivery | None:
+        retry = self._failing.retry_of(handling, delivery.content.type)  # type: ignore[union-attr]
+        dead = crashed(delivery, retry)
+        if dead is not None:
+            return await self._failing.crashed(delivery, handling, dead)
+        if not await self._suspects.isolate(delivery):
+            return self.crew.lanes.after(delivery)
+        try:
+            following = await self._handle(delivery, handling)
+            if self.crew.acks:
+                await self.crew.flush()
+        finally:
+            self._suspects.rejoin()
+        return following
+
+    async def _more(self, intake: anyio.CancelScope) -> bool:
+        """Fetch, or sleep until there is something to do. False: leave the scope."""
+        crew = self.crew
+        room = crew.lanes.room()
+        if crew.stopping:
+            return False
+        if crew.fetching is not None or crew.paused or crew.alone or room <= 0:
+            await crew.wait_idle()
+            return True
+        crew.fetching = intake
+        try:
+            batch = await self._feed.receive(1 if self._suspects.wary else room)
+        except TransportError as error:
+            await self._broken(error)
+            return not intake.cancel_called
+        finally:
+            crew.fetching = None
+        self._received(batch)
+        return not intake.cancel_called
+
+    def _received(self, batch: Sequence[Delivery]) -> None:
+        crew = self.crew
+        if self._failures:
+            self._failures = 0
+            self._runtime.log.warning("group %r: receiving again", crew.group.name)
+        now = time.perf_counter()
+        crew.lanes.measured(self._fetched, now - self._fetched_at)
+        self._fetched, self._fetched_at = len(batch), now
+        self._suspects.seen(batch)
+        crew.lanes.put(batch)
+        if self._runtime.watchers.received:
+            for delivery in batch:
+                details = (crew.group.name, delivery.attempt, delivery.delivered)
+                self._runtime.tell("received", delivery.content, *details)
+        if crew.idle_workers:
+            # One of them fetches next while this one handles.
+            crew.wake(len(batch))
+        if self.keeper.asleep:
+            self.keeper.nudge()
+
+    async def _broken(self, error: TransportError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            self._runtime.log.error(
+                "group %r cannot receive and tries on: %s", self.crew.group.name, error
+            )
+        await anyio.sleep(_RECONNECT.wait(self._failures, random()))

@@ -1,0 +1,142 @@
+"""What the workers of one group and their keeper share: what is held, who is idle, who fetches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import msgspec
+
+from ._lanes import Lanes
+from ._runtime import Runtime
+from ._settle import LetGo, Settler
+from .errors import OptionError
+from .transport import Delivery, Extends, Feed, Group
+
+__all__ = ["Batch", "Crew", "Policy"]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """``batch=Batch(500, within=0.1)``: the handler takes a list of events.
+
+    It is called with ``size`` events, or with fewer when the first of them has waited for ``within``
+    seconds. They are acknowledged together. Returning is success for all; when the handler raises,
+    each event's attempt has failed, and those to be tried again come again in a later batch. With
+    ``concurrency`` above 1 a batch holds at most one event of a key.
+    """
+
+    size: int = 100
+    within: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or not self.within > 0:
+            raise OptionError(f"{self!r}: it takes a size of 1 or more and more than 0 seconds")
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What all subscriptions of a group agree on."""
+
+    concurrency: int = 1
+    ordered: bool = False
+    """``order="key"``: every retry keeps its lane, however long."""
+    broadcast: bool = False
+    batch: Batch | None = None
+    bound: int = 1000
+    """Deliveries held in this process at most."""
+
+
+class Crew:
+    """One group's shared state over one open feed."""
+
+    def __init__(self, runtime: Runtime, feed: Feed, group: Group, policy: Policy) -> None:
+        self.runtime = runtime
+        self.feed = feed
+        self.group = group
+        self.policy = policy
+        self.settler = Settler(runtime, feed, group.name)
+        size = 1 if policy.batch is None else policy.batch.size
+        self.lanes = Lanes(policy.concurrency, policy.bound, size)
+        self.acks: list[Delivery] = []
+        self.tracked = isinstance(feed, Extends)
+        """Whether somebody must know which deliveries are running."""
+        self.running: set[Delivery] = set()
+        self.loans = False
+        """Whether a delivery under a loan that can be revoked was ever seen."""
+        self.paused = False
+        self.stopping = False
+        self.alone = False
+        """A suspect runs: nobody else starts or fetches."""
+        self.fetching: anyio.CancelScope | None = None
+        self._idle: list[anyio.Event] = []
+        self._changed: anyio.Event | None = None
+        self.quiet: Callable[[], None] | None = None
+        """Called when a worker becomes idle."""
+
+    @property
+    def idle_workers(self) -> int:
+        return len(self._idle)
+
+    async def flush(self) -> None:
+        """Acknowledge what was handled."""
+        # The list stays the same object: workers hold it.
+        batch = self.acks[:]
+        self.acks.clear()
+        try:
+            await self.settler.ack(batch)
+        except LetGo:
+            pass  # said aloud by the settler; it comes again when the loan ends
+        finally:
+            self.runtime.counters.handled += len(batch)
+            self.forget(batch)
+
+    def forget(self, deliveries: list[Delivery]) -> None:
+        """These are settled or given back: there is room for as many more."""
+        if self.tracked or self.loans:
+            for delivery in deliveries:
+                if delivery in self.running:
+                    self.running.discard(delivery)
+                    if delivery.loan is not None:
+                        delivery.loan.finished()
+        self.lanes.settled(len(deliveries))
+        if self._idle and self.fetching is None:
+            self.wake(1)
+        self.changed()
+
+    async def wait_idle(self) -> None:
+        """A worker with nothing to do sleeps until it is woken."""
+        event = anyio.Event()
+        self._idle.append(event)
+        if self.quiet is not None:
+            self.quiet()
+        try:
+            await event.wait()
+        finally:
+            if event in self._idle:
+                self._idle.remove(event)
+
+    def wake(self, workers: int) -> None:
+        """Let so many idle workers look again."""
+        for _ in range(min(workers, len(self._idle))):
+            self._idle.pop().set()
+
+    def interrupt(self) -> None:
+        """Let whoever fetches look again. Receiving is atomic: nothing is lost by it."""
+        if self.fetching is not None:
+            self.fetching.cancel()
+
+    def look_again(self) -> None:
+        """Something changed for every worker."""
+        self.wake(len(self._idle))
+        self.interrupt()
+
+    def changed(self) -> None:
+        """Something was settled, or began to wait: tell whoever waits for the end."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def change(self) -> None:
+        """Wait for the next ``changed``."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()

@@ -1,0 +1,57 @@
+"""Waiting until nothing is left to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+
+import anyio
+
+from ._group import GroupRunner
+from ._runtime import Runtime
+from .transport import GroupState, ManagesGroups
+
+__all__ = ["Drain"]
+
+# How often a broker that cannot tell is asked; in this process a consumer says so itself.
+_ASK_AGAIN = 0.05
+
+
+class Drain:
+    """Whether all caused work is done, in these groups, as far as this process can know."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def wait(self, runners: Collection[GroupRunner], deadline: float = math.inf) -> None:
+        """Until nothing waits, nothing runs, and no retry is due before ``deadline`` (of the event
+        loop's clock). What was published with ``delay=`` is not waited for."""
+        pause = 0.0
+        while True:
+            horizon = self._runtime.clock.time() + (deadline - anyio.current_time())
+            for consumer in [r.consumer for r in runners if r.consumer is not None]:
+                await consumer.finished_before(horizon)
+            if not await self._busy(_names(runners), horizon):
+                return
+            # Handed over but not received yet: next turn of the loop. Not there yet: the broker is
+            # asked again, ever more slowly.
+            await anyio.sleep(pause)
+            pause = min(_ASK_AGAIN, pause * 2 + 0.001)
+
+    async def _busy(self, names: set[str], horizon: float) -> bool:
+        transport = self._runtime.transport
+        if not isinstance(transport, ManagesGroups):
+            return False
+        return any(
+            state.name in names and _waits(state, horizon) for state in await transport.groups()
+        )
+
+
+def _waits(state: GroupState, horizon: float) -> bool:
+    soon = state.next_due is not None and state.next_due <= horizon
+    return bool(state.lag or state.pending or soon)
+
+
+def _names(runners: Iterable[GroupRunner]) -> set[str]:
+    """The groups as the transport names them."""
+    return {r.consumer.crew.group.name for r in runners if r.consumer is not None}

@@ -1,0 +1,182 @@
+"""What is done about a delivery that was not simply handled: failed, undecodable, unmatched, early."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import random
+
+import msgspec
+
+from ._crew import Crew
+from ._handling import Handling
+from ._keeper import Keeper
+from ._members import Members
+from ._replies import answer
+from ._settle import LetGo
+from ._verdict import Again, Dead, Retry, judge, told
+from .errors import RetryLater, Undecodable
+from .message import Envelope
+from .transport import Delivery, Raw, Story
+
+__all__ = ["Failing"]
+
+
+class Failing:
+    """Each method settles or parks a delivery and returns the next of its lane, if one is parked."""
+
+    def __init__(self, crew: Crew, keeper: Keeper, members: Members) -> None:
+        self._crew = crew
+        self._keeper = keeper
+        self._members = members
+        self._runtime = crew.runtime
+
+    def retry_of(self, handling: Handling | None, topic: str) -> Retry:
+        """The subscription's policy, else the event's, else the bus's."""
+        if handling is not None and handling.retry is not None:
+            return handling.retry
+        return self._runtime.retry_of(topic)
+
+    async def failed(
+        self, delivery: Delivery, handling: Handling, error: BaseException
+    ) -> Delivery | None:
+        """A handler raised."""
+        runtime, content = self._runtime, delivery.content
+        assert isinstance(content, Envelope)
+        if not isinstance(error, Exception):
+            runtime.log.critical(
+                "handler %s raised %s, which is meant to end a process; it counts as a failed attempt",
+                handling.name,
+                type(error).__name__,
+                exc_info=error,
+            )
+        now = runtime.clock.time()
+        if isinstance(error, RetryLater) and not error.counts:
+            return await self._wait_uncounted(delivery, handling, error.after)
+        runtime.counters.failed += 1
+        story = told(error, delivery, self._story(delivery, handling), now)
+        retry = self.retry_of(handling, content.type)
+        verdict = judge(error, story, retry, now, random())
+        if not isinstance(verdict, Again):
+            return await self.dead(delivery, story, error, verdict.reason)
+        in_place = self._in_place(verdict.after, retry)
+        runtime.counters.retried += 1
+        runtime.tell(
+            "retried",
+            content,
+            self._crew.group.name,
+            handling.name,
+            delivery.attempt,
+            verdict.after,
+            in_place,
+            error,
+        )
+        if in_place:
+            delivery.story = story
+            delivery.attempt += 1
+            self.wait(delivery, now + verdict.after)
+            return None
+        return await self._settled(
+            delivery, lambda: self._crew.settler.again(delivery, verdict.after, story)
+        )
+
+    async def _wait_uncounted(
+        self, delivery: Delivery, handling: Handling, after: float
+    ) -> Delivery | None:
+        """No attempt was made: the same one is made later."""
+        content = delivery.content
+        assert isinstance(content, Envelope)
+        if self._in_place(after, self.retry_of(handling, content.type)):
+            self.wait(delivery, self._runtime.clock.time() + after)
+            return None
+        delivery.attempt -= 1
+        story = self._story(delivery, handling)
+        return await self._settled(
+            delivery, lambda: self._crew.settler.again(delivery, after, story)
+        )
+
+    def _in_place(self, after: float, retry: Retry) -> bool:
+        policy = self._crew.policy
+        return policy.ordered or policy.broadcast or after <= retry.in_place
+
+    def wait(self, delivery: Delivery, until: float) -> None:
+        """Keep it, and its lane closed, until its next attempt."""
+        self._crew.lanes.close(delivery)
+        self._keeper.at(until, delivery, in_lane=True)
+
+    def early(self, delivery: Delivery, due: float) -> Delivery | None:
+        """The transport cannot hold it until it is due, so it is kept here; its lane stays open."""
+        following = self._crew.lanes.park(delivery)
+        self._keeper.at(due, delivery, in_lane=False)
+        return following
+
+    async def dead(
+        self, delivery: Delivery, story: Story, error: BaseException | None, reason: str
+    ) -> Delivery | None:
+        """Set aside, and everybody told."""
+        crew, runtime = self._crew, self._runtime
+        if crew.policy.broadcast:
+            runtime.drop(delivery.content, crew.group.name, f"broadcast is not kept: {reason}")
+            return await self._settled(delivery, lambda: crew.settler.ack([delivery]))
+        following = await self._settled(
+            delivery, lambda: crew.settler.dead(delivery, story, error, reason)
+        )
+        return following
+
+    async def crashed(
+        self, delivery: Delivery, handling: Handling, dead: Dead
+    ) -> Delivery | None:
+        """Handed out again and again, and nobody ever came back."""
+        story = self._story(delivery, handling)
+        story = msgspec.structs.replace(story, kind="Crashed", reason=dead.reason)
+        return await self.dead(delivery, story, None, dead.reason)
+
+    async def answer(self, delivery: Delivery, result: object) -> Delivery | None:
+        """A request was handled: the reply goes out before the request is acknowledged."""
+        crew, request = self._crew, delivery.content
+        assert isinstance(request, Envelope)
+        reply = answer(request, result, self._runtime.service, self._runtime.clock.time())
+        try:
+            await crew.settler.reply(request, reply)
+        except LetGo:
+            await crew.settler.release([delivery])
+            crew.forget([delivery])
+            return crew.lanes.after(delivery)
+        crew.acks.append(delivery)
+        return crew.lanes.after(delivery)
+
+    async def raw(self, delivery: Delivery, content: Raw) -> Delivery | None:
+        """Bytes that are no envelope."""
+        now = self._runtime.clock.time()
+        error = Undecodable(content.reason or "not an envelope")
+        story = told(error, delivery, self._story(delivery, None), now)
+        return await self.dead(delivery, story, None, str(error))
+
+    async def unmatched(self, delivery: Delivery, content: Envelope) -> Delivery | None:
+        """No handler here: another member's, or nobody's."""
+        crew = self._crew
+        story = self._story(delivery, None)
+        if await self._members.others_match(content.type):
+            # Not an attempt: it goes to the group's retry address for the member that handles it.
+            delivery.attempt -= 1
+            return await self._settled(delivery, lambda: crew.settler.again(delivery, 0.1, story))
+        if delivery.story is not None:
+            reason = "no handler of this group matches its topic any more"
+            return await self.dead(delivery, story, None, reason)
+        self._runtime.counters.unmatched += 1
+        return await self._settled(delivery, lambda: crew.settler.ack([delivery]))
+
+    def _story(self, delivery: Delivery, handling: Handling | None) -> Story:
+        name = "" if handling is None else handling.name
+        return delivery.story or Story(self._crew.group.name, name)
+
+    async def _settled(
+        self, delivery: Delivery, settle: Callable[[], Awaitable[object]]
+    ) -> Delivery | None:
+        crew = self._crew
+        try:
+            await settle()
+        except LetGo:
+            await crew.settler.release([delivery])
+        finally:
+            crew.forget([delivery])
+        return crew.lanes.after(delivery)

@@ -1,0 +1,153 @@
+"""The subscriptions of a bus, by group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+
+from ._group import Channels, GroupRunner, Subscription
+from ._handling import Handling
+from ._invoke import Call, batch_invoke, single_invoke
+from ._routing import matcher
+from ._runtime import Runtime
+from ._subscription import Spec
+from .errors import GroupError, OptionError
+from .message import BusPart, Envelope
+from .middleware import Mark, Middleware, dedupe
+from .transport import Delivery
+
+__all__ = ["Groups"]
+
+
+class Groups:
+    """Every group this bus subscribes in."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        member: str,
+        bound: int,
+        channels: Channels,
+        middleware: Sequence[Middleware | Mark],
+    ) -> None:
+        self.runners: dict[str, GroupRunner] = {}
+        self._runtime = runtime
+        self._member = member
+        self._bound = bound
+        self._channels = channels
+        self._middleware = middleware
+        self._defaults: dict[str, Spec] = {}
+
+    def add(
+        self, name: str, specs: Sequence[Spec], bus: BusPart, remove: Remove
+    ) -> Subscription:
+        """Put a handler, or an actor's methods, into their group. Raises GroupError, HandlerError."""
+        options = specs[0].options
+        group = options.group or self._default(name, specs[0])
+        runner = self.runners.get(group)
+        if runner is None:
+            runner = GroupRunner(group, self._member, self._bound, self._channels)
+        runner.check(name, options)
+        subscription = Subscription(name, specs, runner, remove)
+        for spec in specs:
+            handling = Handling(spec.name, spec.patterns, _never, options.retry)
+            self._compose(subscription, spec, handling, bus)
+            subscription.handlings.append(handling)
+        for handling in subscription.handlings:
+            runner.routes.add(handling)
+        runner.subscriptions.append(subscription)
+        self.runners[group] = runner
+        return subscription
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Take it out; whether its group has any left."""
+        runner = subscription.runner
+        if subscription in runner.subscriptions:
+            runner.subscriptions.remove(subscription)
+            for handling in subscription.handlings:
+                runner.routes.remove(handling)
+        if runner.subscriptions:
+            return True
+        if self.runners.get(runner.name) is runner:
+            del self.runners[runner.name]
+            self._defaults.pop(runner.name, None)
+        return False
+
+    def chosen(self, only: Collection[str] | None) -> list[GroupRunner]:
+        """The groups to run: all, or those named, or with a pattern that is, or matches, one given.
+
+        Raises OptionError for a choice that chooses nothing.
+        """
+        if only is None:
+            return list(self.runners.values())
+        chosen: dict[str, GroupRunner] = {}
+        for choice in only:
+            found = [r for r in self.runners.values() if _is_chosen(r, choice)]
+            if not found:
+                known = ", ".join(sorted(self.runners)) or "none"
+                raise OptionError(f"only={choice!r} chooses no subscription; groups: {known}")
+            chosen.update((runner.name, runner) for runner in found)
+        return list(chosen.values())
+
+    def _default(self, name: str, spec: Spec) -> str:
+        group = f"{self._runtime.service}.{name}"
+        other = self._defaults.setdefault(group, spec)
+        if other.function is not spec.function and group in self.runners:
+            raise GroupError(
+                f"two handlers named {name!r} would share the default group {group!r}, so that "
+                f"each got only some of the events: {_where(other.function)} and "
+                f"{_where(spec.function)}. Rename one, or give each a group="
+            )
+        self._defaults[group] = spec
+        return group
+
+    def _compose(
+        self, subscription: Subscription, spec: Spec, handling: Handling, bus: BusPart
+    ) -> None:
+        options = spec.options
+        own = list(options.middleware)
+        if options.dedupe is not None:
+            own.insert(0, dedupe(options.dedupe))
+        in_batches = options.batch is not None
+        call = Call(
+            spec.function,
+            spec.signature,
+            subscription.group,
+            bus,
+            self._runtime,
+            own if in_batches else [*self._middleware, *own],
+            options.timeout,
+            subscription,
+        )
+        if in_batches:
+            invoke = batch_invoke(call)
+            handling.invoke_batch = invoke
+            handling.invoke = lambda envelope, delivery: invoke([delivery])
+        else:
+            handling.invoke = single_invoke(call)
+
+
+Remove = Callable[[Subscription], Awaitable[None]]
+
+
+def _never(envelope: Envelope, delivery: Delivery) -> Any:
+    raise AssertionError("composed before it is called")
+
+
+def _is_chosen(runner: GroupRunner, choice: str) -> bool:
+    if runner.name == choice or choice in runner.routes.patterns:
+        return True
+    if not any(character in choice for character in "*?[{"):
+        return runner.name.rpartition(".")[2] == choice
+    return any(matcher([choice])(pattern) for pattern in runner.routes.patterns)
+
+
+def _where(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", repr(function))
+    module = getattr(function, "__module__", "")
+    return f"{module}.{name}" + (f" ({code.co_filename}:{code.co_firstlineno})" if code else "")
+
+

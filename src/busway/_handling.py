@@ -1,0 +1,32 @@
+"""One subscription as its group's workers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ._verdict import Retry
+from .message import Envelope
+from .transport import Delivery
+
+__all__ = ["Handling", "Invoke"]
+
+Invoke = Callable[[Envelope, Delivery], Awaitable[Any]]
+
+
+class Handling:
+    """A handler with its middleware, composed once, and its retry policy."""
+
+    __slots__ = ("invoke", "invoke_batch", "name", "patterns", "retry")
+
+    def __init__(
+        self, name: str, patterns: tuple[str, ...], invoke: Invoke, retry: Retry | None
+    ) -> None:
+        self.name = name
+        self.patterns = patterns
+        self.invoke = invoke
+        self.invoke_batch: Callable[[list[Delivery]], Awaitable[Any]] | None = None
+        self.retry = retry
+
+    def __repr__(self) -> str:
+        return f"<handler {self.name} of {', '.join(self.patterns)}>"

@@ -1,0 +1,224 @@
+"""Starting and stopping, step by step, in one task that owns the bus's task group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from enum import Enum
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from ._background import spawn
+from ._context import current, working_for
+from ._drain import Drain
+from ._group import GroupRunner
+from ._runtime import Runtime
+from .errors import StateError, TransportError
+from .transport import Volatile
+
+__all__ = ["Host", "State"]
+
+
+_GRACE_AFTER_FAILURE = 5.0
+
+Step = Callable[[], Coroutine[Any, Any, None]]
+
+
+class State(Enum):
+    NEW = "not started"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Host:
+    """The life of one bus. It can be started again after it has stopped."""
+
+    def __init__(self, runtime: Runtime, drain: Drain) -> None:
+        self.state = State.NEW
+        self._runtime = runtime
+        self._drain = drain
+        self._services: list[Step] = []
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._started = anyio.Event()
+        self._finished = anyio.Event()
+        self._stop = anyio.Event()
+        self._grace: anyio.CancelScope | None = None
+        self._deadline = math.inf
+        self._error: BaseException | None = None
+        self.failure: BaseException | None = None
+        """Why it stopped by itself."""
+        self._runners: dict[str, GroupRunner] = {}
+        self.before_close: list[Step] = []
+        """What has to leave the process before the transport is closed."""
+
+    def service(self, run: Step) -> None:
+        """Run this beside the groups, until the bus stops."""
+        self._services.append(run)
+
+    async def start(self, runners: Sequence[GroupRunner]) -> None:
+        """Connect and open these groups; returns when each receives.
+
+        Raises StateError when it was started before, TransportError when the broker cannot be had;
+        then nothing is left running.
+        """
+        if self.state not in (State.NEW, State.STOPPED):
+            raise StateError(f"the bus is {self.state.value}: start() once, stop() before the next")
+        self.state = State.STARTING
+        self._started, self._finished = anyio.Event(), anyio.Event()
+        self._stop, self._grace = anyio.Event(), None
+        self._deadline, self._error = math.inf, None
+        self._runners = {runner.name: runner for runner in runners}
+        spawn(self._main, "busway host")
+        try:
+            await self._started.wait()
+        except BaseException:
+            self._deadline = 0.0
+            self._abort()
+            with anyio.CancelScope(shield=True):
+                await self._finished.wait()
+            raise
+        failed: BaseException | None = self._error
+        if failed is not None:
+            with anyio.CancelScope(shield=True):
+                await self._finished.wait()
+            raise failed
+
+    async def stop(self, grace: float) -> None:
+        """Stop within ``grace`` seconds. A second call waits for the first, or shortens it."""
+        if self.state in (State.NEW, State.STOPPED):
+            return
+        self._deadline = min(self._deadline, anyio.current_time() + max(grace, 0.0))
+        if self._grace is not None:
+            self._grace.deadline = self._deadline
+        if self.state is State.RUNNING:
+            self.state = State.STOPPING
+        self._stop.set()
+        if working_for.get() is not None:
+            return  # from inside a handler: waiting for the end would be waiting for ourselves
+        # Left half-way, a bus would go on receiving with nobody to see it. The grace bounds it.
+        with anyio.CancelScope(shield=True):
+            await self._finished.wait()
+
+    @property
+    def finished(self) -> anyio.Event:
+        return self._finished
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the grace."""
+        return max(0.0, self._deadline - anyio.current_time())
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the whole bus because of this; ``run`` and ``async with`` raise it."""
+        self._runtime.log.critical("the bus stops: %s", error, exc_info=error)
+        self.failure = error
+        self._deadline = min(self._deadline, anyio.current_time() + _GRACE_AFTER_FAILURE)
+        self.state = State.STOPPING
+        self._stop.set()
+
+    async def open_group(self, runner: GroupRunner) -> None:
+        """Open one more group while running; returns when it receives."""
+        assert self._tasks is not None
+        self._runners[runner.name] = runner
+        await self._tasks.start(self._group, runner)
+
+    def open_group_soon(self, runner: GroupRunner) -> None:
+        """The same from code that cannot wait."""
+        assert self._tasks is not None
+        self._runners[runner.name] = runner
+        self._tasks.start_soon(self._open_reporting, runner)
+
+    def soon(self, run: Step) -> None:
+        """Do something beside the caller."""
+        assert self._tasks is not None
+        self._tasks.start_soon(run)
+
+    def forget_group(self, runner: GroupRunner) -> None:
+        self._runners.pop(runner.name, None)
+
+    async def _open_reporting(self, runner: GroupRunner) -> None:
+        try:
+            await self.open_group(runner)
+        except TransportError as error:
+            self._runtime.log.error("group %r could not be opened: %s", runner.name, error)
+
+    async def _group(
+        self,
+        runner: GroupRunner,
+        *,
+        task_status: anyio.abc.TaskStatus[None],
+    ) -> None:
+        await runner.run(self._runtime, task_status=task_status)
+
+    def _abort(self) -> None:
+        self._stop.set()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+
+    async def _main(self) -> None:
+        # What the caller was handling is no cause of what this bus does.
+        current.set(None)
+        working_for.set(None)
+        try:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._runtime.transport)
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    await self._open_all(tasks)
+                    await self._stop.wait()
+                    await self._steps()
+                    tasks.cancel_scope.cancel()
+        except BaseException as error:
+            self._report(error)
+        finally:
+            self._tasks = None
+            self.state = State.STOPPED
+            self._started.set()
+            self._finished.set()
+
+    def _report(self, error: BaseException) -> None:
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not self._started.is_set():
+            self._error = error
+        elif not isinstance(error, anyio.get_cancelled_exc_class()):
+            self._runtime.log.critical("the bus broke and has stopped", exc_info=error)
+        else:
+            self._runtime.log.error("the bus was cancelled from outside and has stopped")
+
+    async def _open_all(self, tasks: anyio.abc.TaskGroup) -> None:
+        for runner in list(self._runners.values()):
+            await tasks.start(self._group, runner)
+        for run in self._services:
+            tasks.start_soon(run)
+        if not self._stop.is_set():
+            self.state = State.RUNNING
+        self._started.set()
+
+    # --- the steps of stopping, in this order -------------------------------------------------
+
+    async def _steps(self) -> None:
+        self.state = State.STOPPING
+        with anyio.CancelScope(deadline=self._deadline) as self._grace:
+            for leave in self.before_close:
+                await leave()
+            if isinstance(self._runtime.transport, Volatile):
+                await self._drain.wait(list(self._runners.values()), self._deadline)
+        runners = [runner for runner in self._runners.values() if runner.consumer is not None]
+        for runner in runners:
+            if runner.consumer is not None:
+                await runner.consumer.stop_receiving()
+        with anyio.CancelScope(deadline=self._deadline) as self._grace:
+            for runner in runners:
+                await runner.ended.wait()
+        left = [runner.name for runner in runners if not runner.ended.is_set()]
+        if left:
+            self._runtime.log.warning(
+                "grace is over: handlers of %s are cancelled and their events given back",
+                ", ".join(left),
+            )

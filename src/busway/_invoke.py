@@ -1,0 +1,164 @@
+"""How a handler is called for a delivery: composed once, with nothing in it that is not needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+
+from ._convert import Converter, converter
+from ._declared import declared_for
+from ._handlers import Signature, as_async
+from ._handling import Invoke
+from ._runtime import Runtime
+from .errors import HandlerError
+from .message import BusPart, Envelope, Message
+from .middleware import Handler, Mark, Middleware, compose
+from .middleware import timeout as timeout_middleware
+from .transport import Delivery
+
+__all__ = ["Call", "batch_invoke", "single_invoke"]
+
+
+class Call(msgspec.Struct):
+    """All there is to know about calling one handler."""
+
+    function: Callable[..., Any]
+    signature: Signature
+    group: str
+    bus: BusPart
+    runtime: Runtime
+    middleware: Sequence[Middleware | Mark] = ()
+    timeout: float | None = None
+    subscription: Any = None
+
+
+def single_invoke(call: Call) -> Invoke:
+    """For a handler that takes one event."""
+    if call.signature.is_list:
+        raise HandlerError(
+            f"{call.signature.name} takes a list: that needs batch=Batch(size, within=seconds)"
+        )
+    convert = converter(call.signature.annotation, declared_for)
+    wrapped = [each for each in call.middleware if not isinstance(each, Mark)]
+    if call.timeout is not None:
+        wrapped.append(timeout_middleware(call.timeout))
+    function = as_async(call.function)
+    invoke = (
+        _through(call, convert, function, wrapped) if wrapped else _direct(call, convert, function)
+    )
+    return _timed(call, invoke) if call.runtime.watchers.handled else invoke
+
+
+def _direct(call: Call, convert: Converter, function: Callable[..., Awaitable[Any]]) -> Invoke:
+    signature = call.signature
+    if signature.takes_message:
+        group, bus, subscription = call.group, call.bus, call.subscription
+
+        def with_message(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
+            value = convert(envelope)
+            return function(value, Message(envelope, value, group, delivery, bus, subscription))
+
+        return with_message
+    if signature.annotation is None:
+        return lambda envelope, delivery: function()
+    exact = signature.annotation if isinstance(signature.annotation, type) else None
+
+    def direct(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
+        data = envelope.data
+        if type(data) is exact:
+            return function(data)
+        return function(convert(envelope))
+
+    return direct
+
+
+def _through(
+    call: Call,
+    convert: Converter,
+    function: Callable[..., Awaitable[Any]],
+    middleware: Sequence[Middleware],
+) -> Invoke:
+    handler = compose(_innermost(call.signature, call.function, function), middleware)
+    group, bus, subscription = call.group, call.bus, call.subscription
+
+    def through(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
+        value = convert(envelope)
+        return handler(Message(envelope, value, group, delivery, bus, subscription))
+
+    return through
+
+
+def _innermost(
+    signature: Signature, original: Callable[..., Any], function: Callable[..., Awaitable[Any]]
+) -> Handler:
+    if signature.takes_message:
+
+        async def innermost(message: Message[Any]) -> Any:
+            return await function(message.data, message)
+
+    elif signature.annotation is None:
+
+        async def innermost(message: Message[Any]) -> Any:
+            return await function()
+
+    else:
+
+        async def innermost(message: Message[Any]) -> Any:
+            return await function(message.data)
+
+    # Messages of a middleware name the handler, not this wrapper.
+    innermost.__name__ = signature.name
+    innermost.__qualname__ = signature.name
+    return innermost
+
+
+def _timed(call: Call, invoke: Invoke) -> Invoke:
+    runtime, group, name = call.runtime, call.group, call.signature.name
+
+    async def timed(envelope: Envelope, delivery: Delivery) -> Any:
+        started = time.perf_counter()
+        result = await invoke(envelope, delivery)
+        seconds = time.perf_counter() - started
+        runtime.tell("handled", envelope, group, name, delivery.attempt, seconds)
+        return result
+
+    return timed
+
+
+def batch_invoke(call: Call) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
+    """For a handler that takes a list of events."""
+    signature = call.signature
+    if signature.annotation is not None and not signature.is_list:
+        raise HandlerError(
+            f"{signature.name} is given batch=: its first parameter must be a list of events"
+        )
+    if any(not isinstance(each, Mark) for each in call.middleware):
+        raise HandlerError(
+            f"{signature.name}: middleware and dedupe take one message at a time, and batch= gives "
+            "the handler many"
+        )
+    convert = converter(signature.annotation, declared_for)
+    function = as_async(call.function)
+    limit = call.timeout
+
+    async def invoke(deliveries: Sequence[Delivery]) -> Any:
+        pairs = [(d, d.content) for d in deliveries if isinstance(d.content, Envelope)]
+        values = [convert(envelope) for _, envelope in pairs]
+        arguments: list[Any] = [values]
+        if signature.takes_message:
+            arguments.append(
+                [
+                    Message(envelope, value, call.group, d, call.bus, call.subscription)
+                    for (d, envelope), value in zip(pairs, values, strict=True)
+                ]
+            )
+        with anyio.fail_after(limit):
+            return await function(*arguments)
+
+    return invoke
+
+

@@ -1,0 +1,178 @@
+"""The one task beside a group's workers: what has to happen at a time, or while all of them work.
+
+It wakes waits that are over, prolongs loans, sends acknowledgements that a long handler would hold
+up, gives back what was revoked, and says so when a handler blocked the event loop. While its group
+holds nothing it sleeps until it is nudged.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator
+from itertools import count
+
+import anyio
+import msgspec
+
+from ._crew import Crew
+from .errors import TransportError
+from .transport import Delivery, Extends
+
+__all__ = ["Keeper"]
+
+_TICK = 0.05
+_BLOCKED = 1.0
+
+
+class _Timer(msgspec.Struct, order=True):
+    when: float
+    order: int
+    delivery: Delivery | None = None
+    """None only wakes the workers: a batch is old enough."""
+    in_lane: bool = False
+
+
+class Keeper:
+    """Time, for one group."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._runtime = crew.runtime
+        self._crew = crew
+        self._group = crew.group.name
+        self._extends = crew.feed if isinstance(crew.feed, Extends) else None
+        self._extended = time.monotonic()
+        self._timers: list[_Timer] = []
+        self._order = count()
+        self._nudge = anyio.Event()
+        self.asleep = False
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next wait ends."""
+        return self._timers[0].when if self._timers else None
+
+    def at(self, when: float, delivery: Delivery | None, *, in_lane: bool) -> None:
+        """Start this delivery then; ``in_lane`` if its lane is closed meanwhile."""
+        heapq.heappush(self._timers, _Timer(when, next(self._order), delivery, in_lane))
+        self.nudge()
+        self._crew.changed()
+
+    def nudge(self) -> None:
+        """Look again now."""
+        self._nudge.set()
+
+    def later_than(self, moment: float) -> int:
+        """How many deliveries wait for a time after that moment."""
+        return sum(t.when > moment and t.delivery is not None for t in self._timers)
+
+    def waiting(self) -> Iterator[Delivery]:
+        for timer in self._timers:
+            if timer.delivery is not None:
+                yield timer.delivery
+
+    def give_up(self) -> list[Delivery]:
+        """Take out everything that waits for its time."""
+        timers = [timer for timer in self._timers if timer.delivery is not None]
+        self._timers.clear()
+        for timer in timers:
+            self._end_wait(timer)
+        return [timer.delivery for timer in timers if timer.delivery is not None]
+
+    def _end_wait(self, timer: _Timer) -> None:
+        assert timer.delivery is not None
+        if timer.in_lane:
+            self._crew.lanes.reopen(timer.delivery)
+        else:
+            self._crew.lanes.unpark()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            busy = self._crew.lanes.held > 0
+            unsent = len(self._crew.acks)
+            self.asleep = not busy
+            started = time.monotonic()
+            await self._sleep(_TICK if busy else None)
+            self.asleep = False
+            if busy:
+                self._report_blocked(time.monotonic() - started)
+            self._fire()
+            if unsent and self._crew.acks:
+                await self._crew.flush()
+            await self._give_back_revoked()
+            await self._extend()
+
+    async def _sleep(self, tick: float | None) -> None:
+        clock = self._runtime.clock
+        if tick is None:
+            await clock.wait(self._nudge, self.next_due)
+        else:
+            with anyio.move_on_after(tick):
+                await clock.wait(self._nudge, self.next_due)
+        if self._nudge.is_set():
+            self._nudge = anyio.Event()
+
+    def _fire(self) -> None:
+        fired = 0
+        now = self._runtime.clock.time()
+        lanes = self._crew.lanes
+        while self._timers and self._timers[0].when <= now:
+            timer = heapq.heappop(self._timers)
+            fired += 1
+            if timer.delivery is None:
+                continue
+            if timer.in_lane:
+                lanes.resume(timer.delivery)
+            else:
+                timer.delivery.due = None
+                lanes.unpark()
+                lanes.ready.append(timer.delivery)
+        if fired:
+            # Whoever fetches is asleep in the broker's hands; without this nobody would start them.
+            self._crew.wake(fired)
+            self._crew.interrupt()
+
+    async def _give_back_revoked(self) -> None:
+        if not self._crew.loans:
+            return
+        lost = self._crew.lanes.withdraw(lambda delivery: delivery.lost)
+        timers = [t for t in self._timers if t.delivery is not None and t.delivery.lost]
+        for timer in timers:
+            self._timers.remove(timer)
+            self._end_wait(timer)
+        heapq.heapify(self._timers)
+        lost.extend(timer.delivery for timer in timers if timer.delivery is not None)
+        if lost:
+            self._runtime.counters.lost += len(lost)
+            self._crew.lanes.settled(len(lost))
+            await self._crew.settler.release(lost)
+            self._crew.wake(len(lost))
+
+    async def _extend(self) -> None:
+        if self._extends is None or self._crew.lanes.held == 0:
+            return
+        now = time.monotonic()
+        if now - self._extended < self._extends.lease / 3:
+            return
+        self._extended = now
+        held = [*self._crew.running, *self._crew.lanes.waiting(), *self.waiting()]
+        held.extend(self._crew.acks)
+        try:
+            lost = await self._extends.extend(held)
+        except TransportError as error:
+            self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, error)
+            return
+        for delivery in lost:
+            delivery.expired = True
+            self._crew.loans = True
+
+    def _report_blocked(self, seconds: float) -> None:
+        if seconds < _BLOCKED + _TICK:
+            return
+        self._runtime.log.warning(
+            "group %r: the event loop stood still for %.1f s. A handler (of this group or another) "
+            "blocks it: await inside it, or make it a plain function, which runs in a thread",
+            self._group,
+            seconds,
+        )

@@ -1,0 +1,171 @@
+"""Order and room, without I/O: which delivery may start next, and how many more may be fetched.
+
+Rule 1: deliveries of one lane run one after another, in the order received. A lane is *closed* while
+        one of it runs beside others, or waits for its next attempt; what arrives for a closed lane
+        is parked behind it.
+Rule 2: who finishes a delivery of a closed lane goes on with the next parked one, so that nothing
+        of the lane can slip in between.
+Rule 3: what can run now is at most ``window``: as much as is handled in a tenth of a second, so that
+        an idle member of the group finds work. What is parked does not count there, or one hot lane
+        would keep all others from being fetched; with it, no more than ``bound`` are held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+from .transport import Delivery
+
+__all__ = ["Lanes"]
+
+_WINDOW_SECONDS = 0.1
+_LARGEST_WINDOW = 1024
+_GROWTH = 4
+
+
+class Lanes:
+    """What one group holds in this process: ready, running, parked."""
+
+    __slots__ = (
+        "_closed",
+        "_least",
+        "_many",
+        "_parked",
+        "_resumed",
+        "bound",
+        "held",
+        "ready",
+        "window",
+    )
+
+    def __init__(self, concurrency: int, bound: int, batch: int = 1) -> None:
+        self._least = concurrency * batch
+        self._many = concurrency > 1
+        self._closed: dict[Hashable, deque[Delivery] | None] = {}
+        self._parked = 0
+        self._resumed: deque[Delivery] = deque()
+        self.ready: deque[Delivery] = deque()
+        self.held = 0
+        """Deliveries received and not yet settled."""
+        self.bound = max(bound, self._least)
+        self.window = self._least
+
+    def room(self) -> int:
+        """How many more may be fetched."""
+        return min(self.window - self.held + self._parked, self.bound - self.held)
+
+    def measured(self, count: int, seconds: float) -> None:
+        """So many deliveries took so long: fit the window to the pace."""
+        pace = _WINDOW_SECONDS * count / max(seconds, 1e-6)
+        largest = min(_LARGEST_WINDOW, self.bound, self.window * _GROWTH)
+        self.window = int(max(self._least, min(pace, largest)))
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Received, in this order."""
+        self.held += len(deliveries)
+        self.ready.extend(deliveries)
+
+    def take(self) -> Delivery | None:
+        """The next that may start now, its lane closed if others can run beside it."""
+        if self._resumed:
+            self._parked -= 1
+            return self._resumed.popleft()
+        ready, closed = self.ready, self._closed
+        while ready:
+            delivery = ready.popleft()
+            lane = delivery.lane
+            if lane is None:
+                return delivery
+            if closed and lane in closed:
+                self._queue(lane, delivery)
+                continue
+            if self._many:
+                closed[lane] = None
+            return delivery
+        return None
+
+    def _queue(self, lane: Hashable, delivery: Delivery) -> None:
+        parked = self._closed[lane]
+        if parked is None:
+            parked = self._closed[lane] = deque()
+        parked.append(delivery)
+        self._parked += 1
+
+    def after(self, delivery: Delivery) -> Delivery | None:
+        """The delivery is finished: the next of its lane, if one is parked; else the lane is open."""
+        closed = self._closed
+        if not closed:
+            return None
+        lane = delivery.lane
+        if lane is None or lane not in closed:
+            return None
+        parked = closed[lane]
+        if not parked:
+            del closed[lane]
+            return None
+        self._parked -= 1
+        return parked.popleft()
+
+    def close(self, delivery: Delivery) -> None:
+        """The delivery waits for its next attempt: its lane stays closed, its worker is free."""
+        self._parked += 1
+        if delivery.lane is not None and delivery.lane not in self._closed:
+            self._closed[delivery.lane] = None
+
+    def resume(self, delivery: Delivery) -> None:
+        """Its wait is over: it is the next to start, before anything parked behind it."""
+        self._resumed.append(delivery)
+
+    def settled(self, count: int) -> None:
+        """So many deliveries were acknowledged or given back."""
+        self.held -= count
+
+    def waiting(self) -> Iterator[Delivery]:
+        """Everything that is held and not running, except what waits for its time."""
+        yield from self._resumed
+        yield from self.ready
+        for parked in self._closed.values():
+            yield from parked or ()
+
+    def open(self, delivery: Delivery) -> None:
+        """The delivery is finished and its worker does something else next."""
+        self.requeue(self.after(delivery))
+
+    def requeue(self, following: Delivery | None) -> None:
+        """What ``after`` returned, for somebody else to start."""
+        if following is not None:
+            self._parked += 1
+            self._resumed.append(following)
+
+    def park(self, delivery: Delivery) -> Delivery | None:
+        """It came before its time: hold it without a lane. The next of its lane, if one is parked."""
+        self._parked += 1
+        return self.after(delivery)
+
+    def unpark(self) -> None:
+        """What was held without a lane is not any more."""
+        self._parked -= 1
+
+    def reopen(self, delivery: Delivery) -> None:
+        """What waited for its next attempt is given up: the next of its lane may start."""
+        self._parked -= 1
+        self.open(delivery)
+
+    def withdraw(self, unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take out what waits and is unwanted; running ones, and those with a time, stay."""
+        gone = [d for d in self._resumed if unwanted(d)]
+        for delivery in gone:
+            self._resumed.remove(delivery)
+            self.reopen(delivery)
+        for lane, parked in self._closed.items():
+            if parked:
+                unwanted_here = [d for d in parked if unwanted(d)]
+                self._closed[lane] = deque(d for d in parked if not unwanted(d)) or None
+                self._parked -= len(unwanted_here)
+                gone.extend(unwanted_here)
+        gone.extend(d for d in self.ready if unwanted(d))
+        kept = deque(d for d in self.ready if not unwanted(d))
+        self.ready.clear()
+        self.ready.extend(kept)
+        return gone

@@ -1,0 +1,146 @@
+"""The life of the bus: start, stop, run, drain."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.abc
+
+from ._host import State
+from ._parts import Parts
+from .errors import StateError
+from .transport import Transport
+
+__all__ = ["Living"]
+
+
+class Living:
+    """Start, stop, run, drain."""
+
+    _parts: Parts
+
+    async def start(self, *, only: Collection[str] | None = None) -> None:
+        """Connect, and return when every subscription receives.
+
+        ``only`` chooses the subscriptions to run in this process: groups by name or by their
+        handler's name, or patterns; all without it.
+
+        Raises:
+            StateError: it was started before and not stopped since.
+            TransportError: the broker cannot be had; nothing is left running.
+            MissingPower: a subscription needs a power that the transport does not have.
+            OptionError: ``only`` chooses nothing.
+        """
+        parts = self._parts
+        runners = parts.groups.chosen(only)
+        self.from_thread.bind()  # type: ignore[attr-defined]
+        parts.emitter.closed = False
+        await parts.host.start(runners)
+
+    async def stop(self, *, grace: float = 30.0) -> None:
+        """Stop: receive nothing more, let what runs finish for ``grace`` seconds, acknowledge what
+        was handled, give the rest back, disconnect.
+
+        What still runs then is cancelled; its events are given back, neither failed nor done. On
+        ``memory://`` what waits is handled first, within the grace, because nobody else will. Twice
+        is harmless; a shorter grace shortens. From inside a handler it returns at once.
+        """
+        await self._parts.host.stop(grace)
+        if self._parts.host.state is State.STOPPED:
+            self._parts.emitter.closed = True
+
+    async def drain(self, *, timeout: float | None = None) -> None:
+        """Wait until nothing is left to do in this bus's groups: nothing waits, nothing runs, no
+        retry is due. What was published with ``delay=`` is not waited for.
+
+        Raises TimeoutError when that is not so within ``timeout`` seconds.
+        """
+        parts = self._parts
+        if parts.host.state is State.NEW or parts.host.state is State.STOPPED:
+            raise StateError(f"the bus is {parts.host.state.value}: nothing can be drained")
+        with anyio.fail_after(timeout):
+            await parts.emitter.flush()
+            await parts.drain.wait(parts.groups.runners.values())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+        if error is None and self._parts.host.failure is not None:
+            raise self._parts.host.failure
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """For frameworks that take an async context manager of the app: ``lifespan=bus.lifespan``."""
+        async with self:
+            yield
+
+    async def run(self, *, only: Collection[str] | None = None, grace: float = 30.0) -> None:
+        """Run until cancelled, or until SIGINT or SIGTERM.
+
+        The first signal stops as ``stop(grace=grace)`` does, counting down in the log; the second
+        cancels what still runs. Raises what ``start`` raises, and the error with which an actor's
+        supervisor escalated. Signals can be had in the main thread only.
+        """
+        host = self._parts.host
+        async with anyio.create_task_group() as tasks:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                await self.start(only=only)
+                tasks.start_soon(self._obey, signals, grace)
+                try:
+                    await host.finished.wait()
+                finally:
+                    await self.stop(grace=grace)
+                    tasks.cancel_scope.cancel()
+        if host.failure is not None:
+            raise host.failure
+
+    async def _obey(self, signals: AsyncIterator[signal.Signals], grace: float) -> None:
+        log = self._parts.runtime.log
+        async with anyio.create_task_group() as tasks:
+            asked = 0
+            async for received in signals:
+                asked += 1
+                if asked == 1:
+                    log.warning("%s: draining for up to %g s; again to cancel", received.name, grace)
+                    tasks.start_soon(self._stop_counting, grace)
+                else:
+                    log.warning("%s again: cancelling what still runs", received.name)
+                    tasks.start_soon(self._stop_now)
+
+    async def _stop_now(self) -> None:
+        await self.stop(grace=0)
+
+    async def _stop_counting(self, grace: float) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._count_down)
+            await self.stop(grace=grace)
+            tasks.cancel_scope.cancel()
+
+    async def _count_down(self) -> None:
+        host, log = self._parts.host, self._parts.runtime.log
+        while True:
+            await anyio.sleep(1)
+            held = sum(
+                runner.consumer.crew.lanes.held
+                for runner in self._parts.groups.runners.values()
+                if runner.consumer is not None
+            )
+            log.warning("draining: %d in flight, %.0f s left", held, host.seconds_left)
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the events."""
+        return self._parts.runtime.transport

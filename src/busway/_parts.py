@@ -1,0 +1,167 @@
+"""What a bus is made of, put together in one place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+
+from ._channels import Channels
+from ._drain import Drain
+from ._emit import Emitter
+from ._group import GroupRunner
+from ._groups import Groups
+from ._handling import Handling
+from ._host import Host
+from ._open import open_transport, scheme_of, without_secrets
+from ._publisher import Publisher
+from ._request import Requests
+from ._runtime import OnDead, Runtime, Watchers
+from ._sealing import Sealer, Validate
+from ._verdict import Retry
+from .codec import Codec, JsonCodec, MsgpackCodec
+from .errors import OptionError
+from .middleware import Mark, Middleware, Trace, compose_send
+from .transport import Clock, SystemClock, TakesClock, Transport
+
+__all__ = ["Parts", "Settings", "service_of"]
+
+
+class Settings:
+    """What ``Bus`` was given, checked."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        channels: Mapping[str, str] | None,
+        retry: Retry,
+        middleware: Sequence[Middleware | Mark],
+        codec: str | Codec,
+        fail_open: bool,
+        on_dead: OnDead | None,
+        logger: logging.Logger | None,
+        validate: Validate,
+        max_size: int,
+        publish_timeout: float,
+        max_in_flight: int,
+        emit_buffer: int,
+        clock: Clock | None,
+    ) -> None:
+        if not service or any(c.isspace() for c in service):
+            raise OptionError(f"service={service!r}: it takes a name without spaces")
+        if validate not in ("reject", "warn", "off"):
+            raise OptionError(f'validate={validate!r}: it takes "reject", "warn" or "off"')
+        for name, value in (
+            ("max_size", max_size),
+            ("publish_timeout", publish_timeout),
+            ("max_in_flight", max_in_flight),
+            ("emit_buffer", emit_buffer),
+        ):
+            if not value > 0:
+                raise OptionError(f"{name}={value!r}: it takes more than 0")
+        self.service = service
+        self.channels = channels
+        self.retry = retry
+        self.middleware = tuple(middleware)
+        self.codec = _codec(codec, max_size)
+        self.fail_open = fail_open
+        self.on_dead = on_dead
+        self.log = logger or logging.getLogger("busway")
+        self.validate: Validate = validate
+        self.publish_timeout = publish_timeout
+        self.max_in_flight = max_in_flight
+        self.emit_buffer = emit_buffer
+        self.clock = clock or SystemClock()
+
+
+def service_of(target: str | Transport, service: str | None) -> str:
+    """The service's name; only in one process is there a default."""
+    if service is not None:
+        return service
+    if isinstance(target, str) and scheme_of(target) not in ("memory", "null"):
+        raise OptionError(
+            f"Bus({without_secrets(target)!r}): a broker is shared, so this process needs a name: "
+            "give service="
+        )
+    return "app"
+
+
+def _codec(given: str | Codec, max_size: int) -> Codec:
+    if given == "json":
+        return JsonCodec(max_size)
+    if given == "msgpack":
+        return MsgpackCodec(max_size)
+    if isinstance(given, str):
+        raise OptionError(f'codec={given!r}: it takes "json", "msgpack" or a Codec')
+    return given
+
+
+class Parts:
+    """The parts of one bus."""
+
+    def __init__(self, target: str | Transport, settings: Settings) -> None:
+        transport = open_transport(target) if isinstance(target, str) else target
+        if isinstance(target, str) and isinstance(transport, TakesClock):
+            transport.clock = settings.clock
+        hooks = tuple(each.hooks for each in settings.middleware if isinstance(each, Trace))
+        self.settings = settings
+        self.runtime = Runtime(
+            transport=transport,
+            encoder=settings.codec,
+            clock=settings.clock,
+            service=settings.service,
+            log=settings.log,
+            watchers=Watchers(hooks),
+        )
+        self.runtime.timeout = settings.publish_timeout
+        self.runtime.on_dead = settings.on_dead
+        self.runtime.retry_of = self._retry_of
+        self.channels = Channels(settings.channels)
+        self.sealer = Sealer(self.runtime, self.channels, settings.validate)
+        self.publisher = Publisher(self.runtime, self.sealer, fail_open=settings.fail_open)
+        self.instance = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.groups = Groups(
+            self.runtime,
+            member=self.instance,
+            bound=settings.max_in_flight,
+            channels=self.channels.holding,
+            middleware=settings.middleware,
+        )
+        self.drain = Drain(self.runtime)
+        self.host = Host(self.runtime, self.drain)
+        self.emitter = Emitter(self.publisher, settings.emit_buffer)
+        self.requests = Requests(self.publisher, f"{settings.service}.replies.{self.instance}")
+        self.replies: GroupRunner | None = None
+        """Opened by the first request."""
+        self._compose_publishing()
+
+    def replies_runner(self) -> GroupRunner:
+        """The group that replies come by; this process's own."""
+        if self.replies is None:
+            requests = self.requests
+            bound = self.settings.max_in_flight
+            runner = GroupRunner(
+                requests.group, self.instance, bound, self.channels.holding, private=True
+            )
+            runner.routes.add(Handling("reply", ("**",), requests.take, None))
+            self.replies = runner
+        return self.replies
+
+    def _compose_publishing(self) -> None:
+        publisher = self.publisher
+        through = compose_send(publisher.send_alone, self.settings.middleware)
+        if through != publisher.send_alone:
+            publisher.through = through
+        publisher.watched = bool(self.runtime.watchers.published)
+        self.plain = (
+            publisher.through is None and not publisher.watched and not self.settings.fail_open
+        )
+        """Whether publishing is nothing but sealing and sending."""
+
+    def _retry_of(self, topic: str) -> Retry:
+        declared = self.sealer.route_to(topic).declared
+        if declared is not None and declared.retry is not None:
+            return declared.retry
+        return self.settings.retry

@@ -1,0 +1,162 @@
+"""The publish side of the bus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from ._context import current, working_for
+from ._convert import converter
+from ._declared import declared_for
+from ._host import State
+from ._parts import Parts
+from ._threads import FromThread
+from .errors import OptionError, StateError
+from .message import Envelope, PublishOptions
+from .transport import WRITTEN, Outgoing, SystemClock
+
+__all__ = ["Publishing"]
+
+
+class Publishing:
+    """Publish, emit, request."""
+
+    _parts: Parts
+
+    def _prepare(self, parts: Parts) -> None:
+        self._parts = parts
+        self._host = parts.host
+        self._plain = parts.plain
+        self._routes = parts.sealer.by_class
+        clock = parts.settings.clock
+        # The system's clock is asked for each event: without a method in between.
+        self._now = time.time if type(clock) is SystemClock else clock.time
+        self._service = parts.settings.service
+        self._encoder = parts.runtime.encoder
+        self._send = parts.runtime.transport.send
+        self._timeout = parts.runtime.timeout
+        self._counters = parts.runtime.counters
+        self.from_thread = FromThread(self.publish)
+        """The bus for code in threads."""
+
+    async def publish(
+        self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
+    ) -> Envelope:
+        """Publish an event; returns its envelope when the broker has it.
+
+        ``event`` is an object of a class declared with ``@event``, a topic's name followed by its
+        data, or an envelope made with ``envelope`` or ``child``, which is sent as it is. Inside a
+        handler the new envelope is a child of the one being handled. See ``PublishOptions`` for the
+        options.
+
+        In one process this does not yield to other tasks unless a mailbox is full.
+
+        Raises:
+            PublishError: it was not sent. Its kinds: EncodeError, TooLarge.
+            PublishUnknown: it may have been written.
+            StateError: the bus is not running.
+            TopicError, EventError, InvalidEvent, OptionError: it cannot be published at all.
+        """
+        if self._plain and not options and data is None:
+            route = self._routes.get(type(event))
+            # Outside of a handler there is no parent, and whoever publishes may wait for room.
+            if (
+                route is not None
+                and route.plain
+                and working_for.get() is None
+                and self._host.state is State.RUNNING
+            ):
+                find = route.key
+                key = None if find is None else find(event)
+                if key is not None and type(key) is not str:
+                    key = str(key)
+                envelope = Envelope(route.topic, event, self._service, self._now(), key)
+                item = Outgoing(envelope, route.address, self._encoder)
+                outcomes = await self._send((item,), timeout=self._timeout)
+                if outcomes[0] is not WRITTEN:
+                    self._parts.publisher.judge([(item, outcomes[0])])
+                self._counters.published += 1
+                return envelope
+        self._check_running()
+        return await self._parts.publisher.publish(event, data, options)
+
+    async def publish_many(self, events: Iterable[object], /) -> list[Envelope]:
+        """Publish several events, in their order, in as few writes as the broker allows.
+
+        None is sent when one of them cannot be published at all. Raises PublishError or
+        PublishUnknown, whose ``failed`` names the envelopes that did not surely arrive; all others
+        did.
+        """
+        self._check_running()
+        return await self._parts.publisher.publish_many(list(events))
+
+    def envelope(
+        self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
+    ) -> Envelope:
+        """The envelope that ``publish`` would send, not sent. Raises what cannot be published."""
+        if "delay" in options:
+            raise OptionError("delay= belongs to publish(): an envelope says what, not when")
+        sealed, _ = self._parts.sealer.seal(event, data, options, current.get())
+        return sealed
+
+    def _child(
+        self, parent: Envelope, event: object, data: object, options: PublishOptions
+    ) -> Envelope:
+        sealed, _ = self._parts.sealer.seal(event, data, options, parent)
+        return sealed
+
+    def emit(
+        self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
+    ) -> Envelope | None:
+        """Publish for callers that must never be broken by events: it neither raises nor waits.
+
+        A bounded buffer is sent in the background; what does not fit, cannot be an event, or cannot
+        be sent is dropped, counted in ``stats().dropped`` and logged. None when it was no event.
+        """
+        return self._parts.emitter.emit(event, data, options)
+
+    async def request(
+        self,
+        event: object,
+        data: object = None,
+        /,
+        *,
+        timeout: float = 30.0,
+        **options: Unpack[PublishOptions],
+    ) -> Any:
+        """Publish and await one reply, the first: what the handler returned.
+
+        Returns what the handler returned, as builtins where it crossed a wire.
+
+        Raises:
+            RequestTimeout: no reply within ``timeout`` seconds; it may still be handled.
+            RequestFailed: the handler gave up: rejected it, or used up its retries.
+            PublishError, PublishUnknown: as ``publish``.
+        """
+        self._check_running()
+        if not timeout > 0:
+            raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds")
+        await self._open_replies()
+        reply = await self._parts.requests.request(event, data, timeout, options)
+        return converter(Any, declared_for)(reply)
+
+    async def _open_replies(self) -> None:
+        """The first request opens the feed that replies come by."""
+        runner = self._parts.replies_runner()
+        if runner.consumer is None:
+            if not runner.opening:
+                runner.opening = True
+                self._host.open_group_soon(runner)
+            await runner.opened()
+
+    def _check_running(self) -> None:
+        state = self._host.state
+        if state is State.RUNNING:
+            return
+        if state is State.STOPPING and working_for.get() is not None:
+            return  # what handlers publish while the bus drains belongs to what is drained
+        raise StateError(
+            f"the bus is {state.value}: publish inside `async with bus:`, or between start() and "
+            "stop(). emit() takes events earlier and never raises"
+        )

@@ -1,0 +1,65 @@
+"""Asking and awaiting one reply: the first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import msgspec
+
+from ._context import current
+from ._convert import converter
+from ._publisher import Publisher
+from ._replies import failed
+from .errors import RequestFailed, RequestTimeout
+from .message import Envelope, PublishOptions
+from .transport import Delivery
+
+__all__ = ["Requests"]
+
+
+class _Waiting(msgspec.Struct, eq=False):
+    answered: anyio.Event
+    reply: Envelope | None = None
+
+
+class Requests:
+    """The requests of one bus that await their reply."""
+
+    def __init__(self, publisher: Publisher, group: str) -> None:
+        self._publisher = publisher
+        self._waiting: dict[str, _Waiting] = {}
+        self.group = group
+        """The name of the group that replies are sent to; this process's own."""
+
+    async def request(
+        self, event: object, data: object, timeout: float, options: PublishOptions
+    ) -> Envelope:
+        """Publish and wait. Raises RequestTimeout, RequestFailed, and what publish raises."""
+        publisher = self._publisher
+        sealed, route = publisher.sealer.seal(event, data, options, current.get())
+        envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
+        waiting = self._waiting[envelope.id] = _Waiting(anyio.Event())
+        try:
+            with anyio.move_on_after(timeout):
+                await publisher.send(envelope, route, None, waits=current.get() is None)
+                await waiting.answered.wait()
+        finally:
+            del self._waiting[envelope.id]
+        if waiting.reply is None:
+            raise RequestTimeout(f"no reply to {envelope.type} within {timeout:g} s")
+        if failed(waiting.reply):
+            detail: dict[str, Any] = converter(dict)(waiting.reply)
+            raise RequestFailed(str(detail.get("reason", "")), str(detail.get("kind", "")))
+        return waiting.reply
+
+    async def take(self, envelope: Envelope, delivery: Delivery) -> None:
+        """A reply came. The first wins; late and further ones are dropped and counted."""
+        waiting = self._waiting.get(envelope.causation_id or "")
+        if waiting is None or waiting.reply is not None:
+            why = "nobody waits for this reply any more"
+            self._publisher.runtime.drop(envelope, self.group, why)
+            return
+        waiting.reply = envelope
+        waiting.answered.set()
+

@@ -1,0 +1,200 @@
+"""Carries out verdicts: the only acknowledgements and the only re-sends of the bus.
+
+In each function the acknowledgement is the last thing done: a crash before it costs a duplicate,
+never an event. A broker that cannot be told is told again, with backoff, until the loan is lost or
+``_PATIENCE`` seconds are over; then the delivery is let go, unacknowledged, and comes again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from random import random
+from typing import TypeVar
+
+import anyio
+import msgspec
+
+from ._letter import DeadLetter, letter
+from ._replies import failure
+from ._runtime import Runtime
+from ._verdict import Backoff
+from .errors import TransportError
+from .message import Envelope
+from .transport import (
+    Address,
+    Delivery,
+    Feed,
+    Moves,
+    NotWritten,
+    Outgoing,
+    Purpose,
+    Redelivers,
+    Story,
+    Written,
+)
+
+__all__ = ["LetGo", "Settler"]
+
+T = TypeVar("T")
+
+_PATIENCE = 60.0
+_WAITS = Backoff(first=0.05, factor=2.0, cap=5.0)
+_TRACEBACK_KEPT = 8192
+_ON_DEAD_PATIENCE = 10.0
+
+
+class LetGo(Exception):
+    """The broker could not be told; the delivery stays unacknowledged and comes again."""
+
+
+class Settler:
+    """The settling of one group's deliveries."""
+
+    def __init__(self, runtime: Runtime, feed: Feed, group: str) -> None:
+        self._runtime = runtime
+        self._feed = feed
+        self._group = group
+        # A power is looked for once, not at each verdict.
+        self._redelivers = feed if isinstance(feed, Redelivers) else None
+        self._moves = feed if isinstance(feed, Moves) else None
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Done with these. Raises LetGo."""
+        lost = await self._insist(deliveries, lambda: self._feed.ack(deliveries))
+        self._runtime.counters.lost += lost
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give these back unhandled. A broker that cannot be told finds out when the loan ends."""
+        if not deliveries:
+            return
+        try:
+            await self._feed.release(deliveries)
+        except TransportError as error:
+            self._runtime.log.warning(
+                "group %r: %d deliveries could not be given back now and come again when their "
+                "loan ends: %s",
+                self._group,
+                len(deliveries),
+                error,
+            )
+
+    async def again(self, delivery: Delivery, after: float, story: Story) -> None:
+        """Another attempt after ``after`` seconds, the lane free meanwhile. Raises LetGo."""
+        if self._redelivers is not None:
+            redelivers = self._redelivers
+            await self._insist([delivery], lambda: redelivers.redeliver(delivery, after, story))
+            return
+        due = self._runtime.clock.time() + after
+        item = self._item(delivery, Purpose.RETRY, delivery.attempt + 1, due, story)
+        await self._hand_over(delivery, item)
+
+    async def dead(
+        self, delivery: Delivery, story: Story, error: BaseException | None, reason: str
+    ) -> None:
+        """Set aside for this group, with the whole story. Raises LetGo."""
+        story = msgspec.structs.replace(story, verdict=reason)
+        if error is not None:
+            text = "".join(traceback.format_exception(error, limit=-50))
+            story = msgspec.structs.replace(story, traceback=text[-_TRACEBACK_KEPT:])
+        await self._reply_failure(delivery, story)
+        item = self._item(delivery, Purpose.DEAD, delivery.attempt, None, story)
+        await self._hand_over(delivery, item)
+        runtime, content = self._runtime, delivery.content
+        runtime.counters.dead += 1
+        details = (story.handler, story.attempts, story.kind, story.reason or reason, error)
+        runtime.tell("dead_lettered", content, self._group, *details)
+        await self._call_on_dead(letter("", delivery.channel, content, story))
+
+    async def _call_on_dead(self, dead: DeadLetter) -> None:
+        """The letter is written: whatever this does, it stays."""
+        runtime = self._runtime
+        if runtime.on_dead is None:
+            return
+        with anyio.move_on_after(_ON_DEAD_PATIENCE) as scope:
+            try:
+                result = runtime.on_dead(dead)
+                if result is not None:
+                    await result
+            except Exception:
+                runtime.log.exception("on_dead failed for a letter of group %r", self._group)
+        if scope.cancelled_caught:
+            runtime.log.error("on_dead took over %g s and was stopped", _ON_DEAD_PATIENCE)
+
+    async def reply(self, request: Envelope, answer: Envelope) -> None:
+        """Send an answer to whoever asked. Nobody awaiting it any more is no failure."""
+        address = Address("reply", Purpose.REPLY, request.reply_to)
+        item = Outgoing(answer, address, self._runtime.encoder, waits=False)
+        await self._insist([], lambda: self._try_reply(item))
+
+    async def _try_reply(self, item: Outgoing) -> None:
+        (outcome,) = await self._runtime.transport.send([item], timeout=self._runtime.timeout)
+        if isinstance(outcome, Written):
+            return
+        if _may_pass(outcome.error):
+            raise TransportError(str(outcome.error)) from outcome.error
+        group = item.address.group or ""
+        self._runtime.drop(item.content, group, f"nobody can have this reply: {outcome.error}")
+
+    def _stamp(self) -> tuple[str, float]:
+        return self._runtime.service, self._runtime.clock.time()
+
+    async def _reply_failure(self, delivery: Delivery, story: Story) -> None:
+        request = delivery.content
+        if isinstance(request, Envelope) and request.reply_to is not None:
+            await self.reply(request, failure(request, story.kind, story.reason, *self._stamp()))
+
+    def _item(
+        self, delivery: Delivery, purpose: Purpose, attempt: int, due: float | None, story: Story
+    ) -> Outgoing:
+        address = Address(delivery.channel, purpose, self._group)
+        encoder = self._runtime.encoder
+        return Outgoing(delivery.content, address, encoder, attempt, due, story, waits=False)
+
+    async def _hand_over(self, delivery: Delivery, item: Outgoing) -> None:
+        if self._moves is not None:
+            moves = self._moves
+            if not await self._insist([delivery], lambda: moves.move(delivery, item)):
+                self._runtime.counters.lost += 1
+            return
+        await self._insist([delivery], lambda: self._send(item))
+        # Last, always.
+        await self.ack([delivery])
+
+    async def _send(self, item: Outgoing) -> None:
+        (outcome,) = await self._runtime.transport.send([item], timeout=self._runtime.timeout)
+        if not isinstance(outcome, Written):
+            # Unknown is sent again, too: a second copy is a duplicate, none is a loss.
+            final = isinstance(outcome, NotWritten) and not _may_pass(outcome.error)
+            raise TransportError(str(outcome.error), retryable=not final) from outcome.error
+
+    async def _insist(
+        self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]
+    ) -> T:
+        failures, waited = 0, 0.0
+        while True:
+            try:
+                return await call()
+            except TransportError as error:
+                failures += 1
+                gone = bool(deliveries) and all(d.lost for d in deliveries)
+                hopeless = gone or not error.retryable
+                if hopeless or waited >= _PATIENCE:
+                    self._runtime.log.error(
+                        "group %r: %d deliveries stay unacknowledged and come again: %s",
+                        self._group,
+                        len(deliveries),
+                        error,
+                    )
+                    raise LetGo from error
+                if failures == 1:
+                    self._runtime.log.warning(
+                        "group %r: the broker could not be told, trying on: %s", self._group, error
+                    )
+                wait = _WAITS.wait(failures, random())
+                waited += wait
+                await anyio.sleep(wait)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, TransportError) and error.retryable

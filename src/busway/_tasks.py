@@ -1,0 +1,27 @@
+"""Telling whose cancellation it is, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import anyio
+
+__all__ = ["cancelled_by_owner"]
+
+
+def cancelled_by_owner(error: BaseException) -> bool:
+    """Whether this is a cancellation of the task that runs a handler.
+
+    A handler can also *raise* a cancellation nobody asked for: by awaiting a task that was
+    cancelled elsewhere, say. That is an error of the handler like any other.
+    """
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    if anyio.current_effective_deadline() == -math.inf:
+        return True
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # not asyncio: trio cancels by scopes alone, seen above
+        return False
+    return task is not None and task.cancelling() > 0

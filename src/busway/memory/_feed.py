@@ -1,0 +1,125 @@
+"""What one member of a group receives from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from ..transport import Clock, Delivery, Group, Outgoing, Story
+from ._mailbox import Mailbox
+
+__all__ = ["LeasedFeed", "MemoryFeed"]
+
+
+class Hub(Protocol):
+    """The part of the transport that a feed needs."""
+
+    clock: Clock
+
+    def pump(self, now: float, /) -> float | None:
+        """Hand over what is due; when the next item is."""
+        ...
+
+    @property
+    def next_due(self) -> float | None: ...
+
+    def follow(self, box: Mailbox, owner: object, group: Group, /) -> None: ...
+
+    def hold(self, box: Mailbox, delivery: Delivery, /) -> None:
+        """Deliver it when it is due."""
+        ...
+
+    def accept(self, item: Outgoing, /) -> None:
+        """Take an item whose sender does not wait."""
+        ...
+
+
+class MemoryFeed:
+    """A feed whose loans last until it is left. Powers: Redelivers, Moves, Follows."""
+
+    def __init__(self, hub: Hub, box: Mailbox) -> None:
+        self._hub = hub
+        self._box = box
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of group {self._box.name!r}>"
+
+    async def receive(self, limit: int, /) -> Sequence[Delivery]:
+        box = self._box
+        # Nothing awaits between taking and returning: that is what makes it atomic.
+        while True:
+            wake_at = self._hub.next_due
+            if wake_at is not None:
+                wake_at = self._hub.pump(self._hub.clock.time())
+            if box.ready:
+                return box.take(limit, self, None)
+            event = box.reader()
+            try:
+                if wake_at is None:
+                    await event.wait()
+                else:
+                    await self._hub.clock.wait(event, wake_at)
+            finally:
+                box.forget_reader(event)
+
+    async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+        return self._box.done(deliveries)
+
+    async def release(self, deliveries: Sequence[Delivery], /) -> None:
+        self._box.put_back(deliveries, handed_out=False)
+
+    async def redeliver(self, delivery: Delivery, after: float, story: Story, /) -> None:
+        if self._box.done([delivery]):
+            return
+        again = msgspec.structs.replace(
+            delivery,
+            receipt=None,
+            attempt=delivery.attempt + 1,
+            delivered=1,
+            due=self._hub.clock.time() + after,
+            story=story,
+        )
+        self._hub.hold(self._box, again)
+
+    async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
+        if self._box.done([delivery]):
+            return False
+        self._hub.accept(item)
+        return True
+
+    async def follow(self, group: Group, /) -> None:
+        self._hub.follow(self._box, self, group)
+
+    def leave(self) -> None:
+        """Give back what was not acknowledged."""
+        self._box.leave(self)
+
+
+class LeasedFeed(MemoryFeed):
+    """A feed whose loans run out. One power more: Extends."""
+
+    def __init__(self, hub: Hub, box: Mailbox, lease: float) -> None:
+        super().__init__(hub, box)
+        self.lease = lease
+
+    async def receive(self, limit: int, /) -> Sequence[Delivery]:
+        box, clock = self._box, self._hub.clock
+        while True:
+            now = clock.time()
+            moments = [m for m in (self._hub.pump(now), box.expire(now)) if m is not None]
+            if box.ready:
+                return box.take(limit, self, now + self.lease)
+            event = box.reader()
+            try:
+                await clock.wait(event, min(moments, default=None))
+            finally:
+                box.forget_reader(event)
+
+    async def extend(self, deliveries: Sequence[Delivery], /) -> Sequence[Delivery]:
+        now = self._hub.clock.time()
+        self._box.expire(now)
+        for delivery in deliveries:
+            self._box.prolong(delivery, now + self.lease)
+        return [delivery for delivery in deliveries if delivery.expired]

@@ -1,0 +1,294 @@
+"""The hub: groups, routes, what is held until its time, history and dead letters."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from typing import Any, Final, Literal
+
+import anyio
+import msgspec
+
+from ..codec import codec as named_codec
+from ..codec import decode
+from ..errors import BuswayError, TransportError
+from ..message import Envelope
+from ..transport import (
+    WRITTEN,
+    Address,
+    Browsed,
+    Clock,
+    Delivery,
+    Group,
+    GroupState,
+    NotWritten,
+    Outcome,
+    Outgoing,
+    Purpose,
+    Start,
+    SystemClock,
+)
+from ._feed import LeasedFeed, MemoryFeed
+from ._history import History
+from ._mailbox import Mailbox
+from ._shelf import Shelf
+
+__all__ = ["MemoryTransport"]
+
+_ONE_WRITTEN: Final = (WRITTEN,)
+_ROUTES_KEPT = 10_000
+
+
+class _Held(msgspec.Struct, order=True):
+    """Something with a time: an event for everybody, or a delivery for one group."""
+
+    due: float
+    order: int
+    item: Outgoing | None = None
+    box: Mailbox | None = None
+    delivery: Delivery | None = None
+
+    @property
+    def group(self) -> str | None:
+        if self.item is not None:
+            return self.item.address.group
+        return None if self.box is None else self.box.name
+
+
+class MemoryTransport:
+    """Events inside one process.
+
+    Give one object to several buses and they share its events, as processes share a broker's.
+    Powers: Holds, Volatile, Browses, Discards, ManagesGroups, Announces, Rewinds (where history is
+    kept), TakesClock; its feeds Moves, Redelivers, Follows, and Extends where loans run out.
+    """
+
+    holds: Literal[True] = True
+    volatile: Literal[True] = True
+
+    def __init__(
+        self,
+        *,
+        mailbox: int = 1024,
+        history: int = 0,
+        dead: int = 10_000,
+        lease: float | None = None,
+        codec: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._capacity = mailbox
+        self._lease = lease
+        self._codec = None if codec is None else named_codec(codec)
+        self._history = History(history)
+        self._shelf = Shelf(dead)
+        self._boxes: dict[str, Mailbox] = {}
+        self._routes: dict[str, tuple[Mailbox, ...]] = {}
+        self._held: list[_Held] = []
+        self._order = count()
+        # One question in the hot path instead of three.
+        self._plain = not (history or codec)
+
+    def __repr__(self) -> str:
+        return f"<MemoryTransport groups={sorted(self._boxes)}>"
+
+    async def __aenter__(self) -> MemoryTransport:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing to close: what waits stays for whoever enters next."""
+
+    # --- send ---------------------------------------------------------------------------------
+
+    async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
+        if len(items) == 1 and self._plain:
+            item = items[0]
+            if item.due is None and item.address.purpose is Purpose.EVENT:
+                boxes = self._routes.get(item.content.type)  # type: ignore[union-attr]
+                if boxes is not None:
+                    for box in boxes:
+                        if len(box.ready) >= box.capacity:
+                            break
+                    else:
+                        for box in boxes:
+                            box.put(item)
+                        return _ONE_WRITTEN
+        return await self._send(items, timeout)
+
+    async def _send(self, items: Sequence[Outgoing], timeout: float) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        with anyio.move_on_after(timeout):
+            for item in items:
+                outcomes.append(await self._send_one(item))
+        late = TransportError(f"no room in a full mailbox within {timeout:g} s")
+        outcomes.extend(NotWritten(late) for _ in range(len(items) - len(outcomes)))
+        return outcomes
+
+    async def _send_one(self, item: Outgoing) -> Outcome:
+        try:
+            if self._codec is not None and isinstance(item.content, Envelope):
+                content = decode(self._codec.encode(item.content))
+                item = msgspec.structs.replace(item, content=content)
+            if item.waits and item.address.purpose is Purpose.EVENT and item.due is None:
+                while full := [box for box in self._targets(item) if box.full]:
+                    await full[0].wait_for_room()
+            self.accept(item)
+        except BuswayError as error:
+            return NotWritten(error)
+        return WRITTEN
+
+    def accept(self, item: Outgoing, /) -> None:
+        """Take an item whose sender does not wait."""
+        if item.address.purpose is Purpose.DEAD:
+            self._shelf.put(item)
+        elif item.due is not None and item.due > self.clock.time():
+            self._targets(item)  # an unknown group is an error now, not when it is due
+            self._hold(_Held(item.due, next(self._order), item))
+        else:
+            if item.address.purpose is Purpose.EVENT:
+                self._history.add(item, self.clock.time())
+            for box in self._targets(item):
+                box.overshoot += box.full
+                box.put(item)
+
+    def _targets(self, item: Outgoing) -> Sequence[Mailbox]:
+        group = item.address.group
+        if group is not None:
+            box = self._boxes.get(group)
+            if box is None:
+                raise TransportError(f"there is no group {group!r}", retryable=False)
+            return (box,)
+        assert isinstance(item.content, Envelope), "only an envelope is an event"
+        return self._route(item.content.type)
+
+    def _route(self, topic: str) -> tuple[Mailbox, ...]:
+        boxes = self._routes.get(topic)
+        if boxes is None:
+            if len(self._routes) >= _ROUTES_KEPT:
+                self._routes.clear()
+            boxes = tuple(box for box in self._boxes.values() if box.matches(topic))
+            self._routes[topic] = boxes
+        return boxes
+
+    # --- what is held until its time ----------------------------------------------------------
+
+    @property
+    def next_due(self) -> float | None:
+        return self._held[0].due if self._held else None
+
+    def hold(self, box: Mailbox, delivery: Delivery, /) -> None:
+        """Deliver it again when it is due."""
+        due = delivery.due if delivery.due is not None else self.clock.time()
+        self._hold(_Held(due, next(self._order), None, box, delivery))
+
+    def _hold(self, held: _Held) -> None:
+        heapq.heappush(self._held, held)
+        if self._held[0] is held:  # readers sleep until an earlier moment: let them look again
+            for box in self._boxes.values():
+                box.wake()
+
+    def pump(self, now: float, /) -> float | None:
+        """Hand over what is due; when the next item is."""
+        while self._held and self._held[0].due <= now:
+            held = heapq.heappop(self._held)
+            if held.box is not None and held.delivery is not None:
+                held.box.append(held.delivery)
+            elif held.item is not None and self._still_wanted(held.item):
+                self.accept(held.item)
+        return self.next_due
+
+    def _still_wanted(self, item: Outgoing) -> bool:
+        return item.address.group is None or item.address.group in self._boxes
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def listen(self, group: Group, /) -> AbstractAsyncContextManager[MemoryFeed]:
+        return self._listen(group)
+
+    @asynccontextmanager
+    async def _listen(self, group: Group) -> AsyncIterator[MemoryFeed]:
+        box = self._boxes.get(group.name)
+        if box is None:
+            box = self._boxes[group.name] = Mailbox(group, self._capacity)
+            for item in self._history.since(group.start):
+                if group.matches(item.content.type):  # type: ignore[union-attr]
+                    box.put(item)
+        feed = (
+            MemoryFeed(self, box) if self._lease is None else LeasedFeed(self, box, self._lease)
+        )
+        self.follow(box, feed, group)
+        try:
+            yield feed
+        finally:
+            box.leave(feed)
+            if not box.durable and not box.followed:
+                del self._boxes[box.name]
+            self._routes.clear()
+
+    def follow(self, box: Mailbox, owner: object, group: Group, /) -> None:
+        """A member's patterns are these from now on."""
+        box.followed[owner] = group
+        self._routes.clear()
+
+    async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
+        box = self._boxes.get(group.name)
+        return {} if box is None else {g.member: g.patterns for g in box.followed.values()}
+
+    async def groups(self) -> Sequence[GroupState]:
+        self.pump(self.clock.time())
+        return [self._state(box) for box in self._boxes.values()]
+
+    def _state(self, box: Mailbox) -> GroupState:
+        later = [held.due for held in self._held if held.group == box.name]
+        return GroupState(
+            box.name,
+            len(box.followed),
+            len(box.ready),
+            box.pending,
+            len(later),
+            min(later, default=None),
+            self._shelf.count(box.name),
+        )
+
+    async def remove_group(self, name: str, /) -> bool:
+        box = self._boxes.get(name)
+        if box is None:
+            return False
+        if box.followed:
+            raise TransportError(f"group {name!r} has members that listen", retryable=False)
+        del self._boxes[name]
+        self._held = [held for held in self._held if held.group != name]
+        heapq.heapify(self._held)
+        self._shelf.forget(name)
+        self._routes.clear()
+        return True
+
+    async def rewind(self, group: str, to: Start, /) -> None:
+        """Hand out again what history keeps from there on, in place of what waits."""
+        box = self._boxes.get(group)
+        if box is None:
+            raise TransportError(f"there is no group {group!r}", retryable=False)
+        if box.followed:
+            raise TransportError(f"group {group!r} has members that listen", retryable=False)
+        box.ready.clear()
+        for item in self._history.since(to):
+            if isinstance(item.content, Envelope) and box.matches(item.content.type):
+                box.put(item)
+
+    # --- reading without a group --------------------------------------------------------------
+
+    async def addresses(self, purpose: Purpose, group: str | None, /) -> Sequence[Address]:
+        source: Any = self._history if purpose is Purpose.EVENT else self._shelf
+        return [a for a in source.addresses() if (a.purpose, a.group) == (purpose, group)]
+
+    async def browse(
+        self, address: Address, /, *, after: str | None = None
+    ) -> AsyncIterator[Browsed]:
+        source: Any = self._history if address.purpose is Purpose.EVENT else self._shelf
+        for entry in source.read(address, after):
+            yield entry
+
+    async def discard(self, address: Address, position: str, /) -> bool:
+        return self._shelf.remove(address, position)
