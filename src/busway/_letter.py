@@ -44,6 +44,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def topic(self) -> str | None:
         return self.content.type if isinstance(self.content, Envelope) else None
 
+    @property
+    def key(self) -> str | None:
+        return self.content.subject if isinstance(self.content, Envelope) else None
+
 
 def letter(position: str, channel: str, content: Envelope | Raw, story: Story) -> DeadLetter:
     """The letter for an entry at a dead-letter address."""
