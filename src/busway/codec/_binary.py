@@ -79,10 +79,8 @@ def decode_binary(
         if kind is None:
             kind = _guess(data)
         of = format_of(kind)
-        if of is not None:
-            data = data or bytes(of.null)
-            of.check(data)
-        envelope = gather(attributes, Raw(data), of or JSON, others)
+        event = Raw(data) if of is None else of.check(data or of.null)
+        envelope = gather(attributes, event, of or JSON, others)
         return msgspec.structs.replace(envelope, content_type=kind)
     except REFUSALS as error:
         if isinstance(error, Undecodable):

@@ -149,9 +149,7 @@ def _data(wire: Read, form: Form) -> tuple[Raw, str]:
 
 def _checked(data: bytes, kind: str) -> tuple[Raw, str]:
     of = format_of(kind)
-    if of is not None:
-        of.check(data)
-    return Raw(data), kind
+    return Raw(data) if of is None else of.check(data), kind
 
 
 def _read_loosely(data: bytes, form: Form) -> Envelope:
