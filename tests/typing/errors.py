@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from busway.errors import (
+from busway import (
     BuswayError,
     HandlerSignal,
     InvalidEvent,
@@ -42,7 +42,12 @@ def errors_are_of_the_builtin_kind_too(
 
 
 def handlers_tell_by_raising() -> None:
-    signals: list[HandlerSignal] = [Reject("no such order"), Reject(), RetryLater(5), RetryLater(0.5)]
+    signals: list[HandlerSignal] = [
+        Reject("no such order"),
+        Reject(),
+        RetryLater(5),
+        RetryLater(0.5),
+    ]
     RetryLater()  # type: ignore[call-arg]
     Reject(404)  # type: ignore[arg-type]
     del signals

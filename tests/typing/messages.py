@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
-from busway.message import Envelope, Message, PublishOptions
+from busway import Envelope, Message, PublishOptions
 
 __all__ = ["a_message_has_the_type_of_its_event", "an_envelope_is_typed", "options_are_checked"]
 

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, assert_type
 
-from busway.message import Envelope, Message
+from busway import Envelope, Message
 from busway.middleware import (
     DedupeStore,
     Handler,
     Hooks,
     MemoryStore,
     Middleware,
-    PublishMiddleware,
     Published,
+    PublishMiddleware,
     Send,
     publishing,
     timeout,
