@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench.contenders import buses, emitters, queues
+from tests.bench.contenders import buses, busway, emitters, queues
 from tests.bench.rig import Contender, Loop
 
 __all__ = ["baseline", "contenders", "find"]
@@ -10,16 +10,8 @@ __all__ = ["baseline", "contenders", "find"]
 
 def contenders() -> list[Contender]:
     """All that are installed; baselines first."""
-    everybody = [*queues.CONTENDERS, *emitters.CONTENDERS, *buses.CONTENDERS, *_busway()]
+    everybody = [*queues.CONTENDERS, *emitters.CONTENDERS, *buses.CONTENDERS, *busway.CONTENDERS]
     return [contender for contender in everybody if contender.installed()]
-
-
-def _busway() -> tuple[Contender, ...]:
-    try:
-        from tests.bench.contenders import busway
-    except ImportError:  # the Bus has not landed
-        return ()
-    return busway.CONTENDERS
 
 
 def baseline(loop: Loop) -> Contender:
