@@ -173,7 +173,7 @@ values = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 envelopes = st.builds(
-    Envelope,
+    lambda *fields: Envelope(*fields),
     names,
     values,
     names,

@@ -44,12 +44,14 @@ class _Writer:
 
     def encode(self, envelope: Envelope, /) -> bytes:
         """Raises ``EncodeError`` or ``TooLarge``; then nothing was made."""
+        form = self._form
         try:
-            encoded = self._form.encode(written(envelope, self._form))
+            encoded = form.encode(written(envelope, form))
         except UNWRITABLE as error:
-            raise refused(envelope, self._form, error) from error
-        if self.max_size is not None and len(encoded) > self.max_size:
-            raise too_large(envelope, len(encoded), self.max_size)
+            raise refused(envelope, form, error) from error
+        limit = self.max_size
+        if limit is not None and len(encoded) > limit:
+            raise too_large(envelope, len(encoded), limit)
         return encoded
 
     def __repr__(self) -> str:

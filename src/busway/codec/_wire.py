@@ -55,7 +55,6 @@ class Written(msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversi
     subject: str | None = None
     datacontenttype: str | None = None
     data: Any = None
-    data_base64: bytes | None = None
     partitionkey: str | None = None
     correlationid: str | None = None
     causationid: str | None = None
@@ -63,13 +62,15 @@ class Written(msgspec.Struct, omit_defaults=True, gc=False, tag_field="specversi
     schemaversion: int = 1
     tenant: str | None = None
     userid: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    replyto: str | None = None
+    # Those that most envelopes do not have stand last, and are filled in afterwards.
+    data_base64: bytes | None = None
     aggregatetype: str | None = None
     aggregateid: str | None = None
     resourcetype: str | None = None
     resourceid: str | None = None
-    traceparent: str | None = None
-    tracestate: str | None = None
-    replyto: str | None = None
     headers: str | None = None
 
 

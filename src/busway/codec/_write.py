@@ -18,6 +18,7 @@ from ._wire import JSON, REFUSALS, Form, Written, format_of, shorten
 __all__ = ["plain", "refused", "too_large", "written"]
 
 _from_timestamp = datetime.fromtimestamp
+_LEAST, _MOST = -(2**31), 2**31 - 1  # CloudEvents integers have 32 bits
 
 
 def too_large(envelope: Envelope, size: int, max_size: int) -> TooLarge:
@@ -31,15 +32,17 @@ def written(envelope: Envelope, form: Form) -> Written:
     """The attributes as they stand on the wire, data not yet encoded. Raises what msgspec raises,
     or ``EncodeError``."""
     key = envelope.subject
+    topic, source, data = envelope.type, envelope.source, envelope.data
+    if not topic or not source:
+        raise EncodeError(f"{topic or 'an envelope'}: type and source may not be empty")
     wire = Written(
         envelope.given_id or envelope.id,
-        envelope.source,
-        envelope.type,
+        source,
+        topic,
         _from_timestamp(envelope.timestamp, UTC),
         key,
         form.data_type,
-        envelope.data,
-        None,
+        data,
         key,
         envelope.given_correlation_id,
         envelope.causation_id,
@@ -47,17 +50,11 @@ def written(envelope: Envelope, form: Form) -> Written:
         envelope.schema_version,
         envelope.tenant,
         envelope.user,
-        None,
-        None,
-        None,
-        None,
         envelope.traceparent,
         envelope.tracestate,
         envelope.reply_to,
     )
-    if not (wire.source and wire.type):
-        raise EncodeError(f"{envelope.type or 'an envelope'}: type and source may not be empty")
-    if type(wire.data) is Raw:
+    if type(data) is Raw:
         _place(wire, envelope, form)
     if envelope.aggregate is not None:
         wire.aggregatetype, wire.aggregateid = envelope.aggregate
@@ -65,8 +62,8 @@ def written(envelope: Envelope, form: Form) -> Written:
         wire.resourcetype, wire.resourceid = envelope.resource
     if envelope.headers:
         wire.headers = _header_text(envelope)
-    if wire.schemaversion != 1 and not -(2**31) <= wire.schemaversion < 2**31:
-        raise EncodeError(f"{envelope.type}: version {wire.schemaversion} is over 32 bits")
+    if not _LEAST <= envelope.schema_version <= _MOST:
+        raise EncodeError(f"{topic}: version {envelope.schema_version} is over 32 bits")
     return wire
 
 
