@@ -37,7 +37,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     options = arguments(argv)
     repeats = options.repeats or (2 if options.short else 5)
-    settings = Settings(options.short, repeats, 0.12 if options.short else 0.4)
+    settings = Settings(options.short, repeats, 0.08 if options.short else 0.4)
     out = console()
     print_facts(out)
     kind = "short, for a look only" if settings.short else "full"
