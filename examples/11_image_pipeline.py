@@ -67,7 +67,7 @@ async def audit(envelope: Envelope) -> None:
 
 async def main() -> None:
     async with bus:
-        sent = {}
+        sent: dict[str, Envelope] = {}
         for name, prompt in {"dog": "a dog", "cat": "a cat", "void": ""}.items():
             sent[name] = await bus.publish(Requested(name, prompt))
         await bus.drain()

@@ -20,7 +20,10 @@ class Airports:
     @property
     def kinds(self) -> Counter[str]:
         """How many flights of each kind, all airports together."""
-        return sum(self.counts.values(), Counter())
+        together: Counter[str] = Counter()
+        for kinds in self.counts.values():
+            together.update(kinds)
+        return together
 
     def add_to(self, bus: Bus) -> None:
         """Subscribe to all flights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Final
@@ -66,7 +66,7 @@ class App:
 
 
 @asynccontextmanager
-async def watched(app: App, console: Console) -> AsyncIterator[None]:
+async def watched(app: App, console: Console) -> AsyncGenerator[None, None]:
     """Show a bar with how many flights were handled, for as long as the block runs."""
     columns = (TextColumn("flights"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:

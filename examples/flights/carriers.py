@@ -61,8 +61,8 @@ class RouteDelays(msgspec.Struct):
 class Delays(msgspec.Struct):
     """The state of one carrier's actor."""
 
-    kinds: dict[str, int] = msgspec.field(default_factory=dict)
-    routes: dict[str, RouteDelays] = msgspec.field(default_factory=dict)
+    kinds: dict[str, int] = {}
+    routes: dict[str, RouteDelays] = {}
     worst: int = 0
     """Minutes."""
 
