@@ -45,6 +45,7 @@ async def open_busway(load: Load) -> AsyncIterator[Rig]:
     tally, bus = Tally(), Bus("memory://", service="bench")
     for number in range(load.groups):
         handler = tally.handler(load.mode)
+        handler.__annotations__ = {"event": KeyedTicked if load.keys else Ticked}
         bus.add(handler, "bench.*", group=f"group-{number}", concurrency=load.concurrency)
     async with bus:
         yield BuswayRig(tally, bus.publish, events(load))
