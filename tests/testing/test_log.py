@@ -1,33 +1,21 @@
-"""The partitioned log passes the suite."""
+"""The partitioned log passes the suite, and does what only a log does."""
 
 from __future__ import annotations
 
 import pytest
 
-from busway.testing._log import PartitionedLog
-from busway.testing._member import LogFeed
-from busway.testing.suite import TransportSuite
-from busway.transport import Address, Feed, Transport
+from busway.testing import PartitionedLog
+from busway.transport import Transport
+from tests.testing.log_suite import LogSuite
 
 __all__ = ["TestLog", "TestLogOfOnePartition"]
 
 
-class TestLog(TransportSuite):
-    @pytest.fixture
-    def transport(self) -> Transport:
-        return PartitionedLog()
-
-    async def abandon(self, transport: Transport, feed: Feed) -> None:
-        assert isinstance(transport, PartitionedLog)
-        assert isinstance(feed, LogFeed)
-        transport.expel(feed)
-
-    async def corrupt(self, transport: Transport, channel: str, data: bytes) -> None:
-        assert isinstance(transport, PartitionedLog)
-        transport.append(Address(channel), data)
+class TestLog(LogSuite):
+    pass
 
 
-class TestLogOfOnePartition(TestLog):
+class TestLogOfOnePartition(LogSuite):
     @pytest.fixture
     def transport(self) -> Transport:
         return PartitionedLog(partitions=1)

@@ -139,6 +139,10 @@ class PartitionedLog:
 
     # --- powers
 
+    async def addresses(self, purpose: Purpose, group: str | None, /) -> Sequence[Address]:
+        await anyio.lowlevel.checkpoint()
+        return [each for each in self._logs if (each.purpose, each.group) == (purpose, group)]
+
     async def browse(
         self, address: Address, /, *, after: str | None = None
     ) -> AsyncIterator[Browsed]:
@@ -187,12 +191,12 @@ class PartitionedLog:
             del self._logs[address]
 
     def _dead(self, name: str) -> int:
-        return sum(
-            len(records)
+        logs = [
+            log
             for address, log in self._logs.items()
             if address.purpose is Purpose.DEAD and address.group == name
-            for records in log
-        )
+        ]
+        return sum(len(records) for log in logs for records in log)
 
 
 def _encoded(item: Outgoing) -> bytes | Raw | BuswayError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import anyio
-import anyio.lowlevel
 
 from busway.transport import (
     Extends,
@@ -113,7 +112,11 @@ class FeedPowers(SuiteBase):
 
     async def test_follows_wakes_a_receive_that_waits(self, driver: Driver) -> None:
         came: list[object] = []
-        async with driver.listen() as ear, anyio.create_task_group() as tasks:
+        await driver.send(driver.event("before", channel="users"))
+        async with (
+            driver.listen(driver.group(start="latest")) as ear,
+            anyio.create_task_group() as tasks,
+        ):
             feed = ear.feed
             if not isinstance(feed, Follows):
                 missing("Follows")
@@ -122,7 +125,7 @@ class FeedPowers(SuiteBase):
                 came.extend(values(await ear.take(1)))
 
             tasks.start_soon(receive)
-            await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
             await feed.follow(driver.group(channels=("orders", "users")))
             await driver.send(driver.event("u", channel="users"))
         assert came == ["u"]

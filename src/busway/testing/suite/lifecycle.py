@@ -7,7 +7,7 @@ import random
 import anyio
 
 from ._base import SuiteBase, missing
-from ._driver import Driver, values
+from ._driver import Driver, Ear, values
 
 __all__ = ["Crowd", "Lifecycle"]
 
@@ -91,21 +91,21 @@ class Crowd(SuiteBase):
         async def publish(publisher: int) -> None:
             await driver.send(*(driver.event(f"{publisher}/{n}") for n in range(6)))
 
+        async def consume(ear: Ear, scope: anyio.CancelScope) -> None:
+            while True:
+                got = await ear.receive(5)
+                came.extend(values(got))
+                assert await ear.ack(got) == 0
+                if len(came) >= len(sent):
+                    scope.cancel()
+
         async with driver.listen() as one, driver.listen() as two:
             with anyio.move_on_after(4 * driver.patience):
                 async with anyio.create_task_group() as tasks:
-
-                    async def consume(index: int) -> None:
-                        ear = (one, two)[index]
-                        while True:
-                            got = await ear.receive(5)
-                            came.extend(values(got))
-                            assert await ear.ack(got) == 0
-                            if len(came) >= len(sent):
-                                tasks.cancel_scope.cancel()
-
-                    for index in range(2):
-                        tasks.start_soon(consume, index)
+                    for ear in (one, two):
+                        tasks.start_soon(consume, ear, tasks.cancel_scope)
                     for publisher in range(50):
                         tasks.start_soon(publish, publisher)
-        assert sorted(came) == sorted(sent)
+            assert sorted(came) == sorted(sent)
+            await one.hears_nothing()
+            await two.hears_nothing()

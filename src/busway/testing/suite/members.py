@@ -45,7 +45,7 @@ class Members(SuiteBase):
                 came.extend(await stays.take(3))
 
             tasks.start_soon(receive)
-            await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
             await leaving.__aexit__(None, None, None)
         assert values(came) == [0, 1, 2]
 

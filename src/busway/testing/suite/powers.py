@@ -77,6 +77,18 @@ class Powers(SuiteBase):
     async def test_browses_nothing_where_nobody_sent_to(self, driver: Driver) -> None:
         assert await _browsed(driver, Purpose.DEAD) == []
 
+    async def test_browses_knows_the_addresses_that_were_sent_to(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Browses):
+            missing("Browses")
+        async with driver.listen(), driver.listen("audit"):
+            await driver.send(*_letters(driver, range(2)), driver.retry("again", "audit"))
+        mine, other = driver.name("billing"), driver.name("audit")
+        assert list(await transport.addresses(Purpose.DEAD, mine)) == [
+            driver.address(Purpose.DEAD, "billing")
+        ]
+        assert list(await transport.addresses(Purpose.DEAD, other)) == []
+
     async def test_browses_a_dead_letter_with_its_whole_story(self, driver: Driver) -> None:
         story = Story("billing", "charge", attempts=5, reason="'x'", verdict="gave up", replays=1)
         address = driver.address(Purpose.DEAD, "billing")

@@ -1,0 +1,199 @@
+"""Transports that are wrong in what they acknowledge and take back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.lowlevel
+
+from busway.errors import TransportError
+from busway.testing._member import LogFeed
+from busway.transport import Delivery
+
+from ._broken import BrokenLog
+
+__all__ = [
+    "AckForgetsWhenCancelled",
+    "AckOfOneGroupIsAckOfAll",
+    "AckRaisesWhenLate",
+    "AckRaisesWhenTwice",
+    "AckReportsNothingLost",
+    "CommitsThePosition",
+    "CountsAReleaseAsADelivery",
+    "DoesNotWaitForWhatRuns",
+    "NeverAcks",
+    "ReleaseBringsBackWhatIsDone",
+    "ReleaseForgetsWhenCancelled",
+    "ReleaseIsAck",
+    "ReleaseLosesTheOrder",
+    "ReleaseTwiceMakesTwo",
+]
+
+
+class NeverAcks(BrokenLog):
+    """The broker is never told."""
+
+    caught_by = ("test_what_is_acked_is_not_handed_out_again", "test_acks_may_come_in_any_order")
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            await anyio.lowlevel.checkpoint()
+            return 0
+
+
+class CommitsThePosition(BrokenLog):
+    """What a Kafka consumer does that commits where it stands: everything before is done too."""
+
+    caught_by = (
+        "test_an_ack_does_not_acknowledge_an_earlier_one",
+        "test_fifty_publishers_and_members_that_come_and_go_lose_nothing",
+    )
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                for earlier in sorted(tenure.lent):
+                    if earlier <= offset:
+                        tenure.ack(earlier)
+                self.cohort.commit(tenure)
+            return 0
+
+
+class AckRaisesWhenLate(BrokenLog):
+    caught_by = ("test_a_late_ack_is_harmless_and_tells_how_many_loans_were_lost",)
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            if lost := await super().ack(deliveries):
+                raise TransportError(f"{lost} loans were lost")
+            return 0
+
+
+class AckRaisesWhenTwice(BrokenLog):
+    caught_by = ("test_ack_twice_is_harmless",)
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                if not tenure.ended and offset not in tenure.lent:
+                    raise TransportError(f"offset {offset} is not lent")
+                await super().ack([delivery])
+            return 0
+
+
+class AckReportsNothingLost(BrokenLog):
+    caught_by = ("test_a_late_ack_is_harmless_and_tells_how_many_loans_were_lost",)
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            await super().ack(deliveries)
+            return 0
+
+
+class AckOfOneGroupIsAckOfAll(BrokenLog):
+    """One position for all, as if there were no groups."""
+
+    caught_by = ("test_an_ack_counts_for_its_own_group_only",)
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            lost = await super().ack(deliveries)
+            for delivery in deliveries:
+                tenure, _ = delivery.receipt
+                log = self.cohort._logs[tenure.place.address]
+                log[tenure.place.partition].clear()
+            return lost
+
+
+class AckForgetsWhenCancelled(BrokenLog):
+    """Takes note of what it has acknowledged before it has done so."""
+
+    caught_by = ("test_an_ack_cancelled_anywhere_can_be_given_again",)
+
+    class feed_type(LogFeed):
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            new = [each for each in deliveries if not each.expired]
+            for each in new:
+                each.expired = True
+            return await super().ack(new)
+
+
+class ReleaseIsAck(BrokenLog):
+    caught_by = ("test_what_is_released_comes_again", "test_what_is_released_comes_to_any_member")
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            await self.ack(deliveries)
+
+
+class ReleaseLosesTheOrder(BrokenLog):
+    """Sends what is given back to the end of the log, and acknowledges it."""
+
+    caught_by = ("test_what_is_released_comes_again_in_order",)
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                if offset in tenure.lent:
+                    tenure._records.append(tenure._records[offset])
+            await self.ack(deliveries)
+            self.wake()
+
+
+class CountsAReleaseAsADelivery(BrokenLog):
+    caught_by = ("test_what_is_released_has_the_same_attempt_and_is_not_counted",)
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                tenure.give_back(offset)
+            self.wake()
+
+
+class ReleaseTwiceMakesTwo(BrokenLog):
+    caught_by = ("test_release_twice_is_harmless", "test_a_late_release_is_harmless")
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                for owner, current in self.cohort._tenures.values():
+                    if current.place == tenure.place:
+                        current.lent.discard(offset)
+                        current._returned.append(offset)
+                        owner.wake()
+
+
+class ReleaseBringsBackWhatIsDone(BrokenLog):
+    caught_by = ("test_a_release_after_the_ack_brings_nothing_back",)
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                tenure.lent.add(offset)
+            await super().release(deliveries)
+
+
+class ReleaseForgetsWhenCancelled(BrokenLog):
+    caught_by = ("test_a_release_cancelled_anywhere_can_be_given_again",)
+
+    class feed_type(LogFeed):
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            new = [each for each in deliveries if not each.expired]
+            for each in new:
+                each.expired = True
+            await super().release(new)
+
+
+class DoesNotWaitForWhatRuns(BrokenLog):
+    """Gives a partition to another member while handlers of the old one still run."""
+
+    caught_by = ("test_a_revoked_loan_is_drained_before_another_member_gets_it",)
+
+    def __init__(self) -> None:
+        super().__init__(patience=0.0)
