@@ -17,7 +17,7 @@ __all__: list[str] = []
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(110)
 @pytest.mark.parametrize(
     "checker",
     [["mypy", "--strict", "tests/typing"], ["pyright", "tests/typing"]],
@@ -30,7 +30,7 @@ def test_the_public_types_are_what_the_typing_tests_say(checker: list[str]) -> N
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
