@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from random import random
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -32,7 +33,6 @@ from .transport import Delivery, Feed, Group, Raw
 
 __all__ = ["Consumer"]
 
-_ACKS_TOGETHER = 256
 _LAST_WORDS = 5.0
 _RECONNECT = Backoff(first=0.05, factor=2.0, cap=10.0)
 
@@ -137,52 +137,50 @@ class Consumer:
 
     async def _loop(self, intake: anyio.CancelScope) -> None:
         crew, lanes, acks, routes = self.crew, self.crew.lanes, self.crew.acks, self._routes.cache
-        tracked = crew.tracked
+        ready, set_current = lanes.ready, current.set
         delivery: Delivery | None = None
         while True:
             if delivery is None:
-                delivery = lanes.take()
+                delivery = ready.popleft() if lanes.easy and ready else lanes.take()
                 if delivery is None:
                     if acks:
                         await crew.flush()
                     if not await self._more(intake):
                         return
                     continue
-            content = delivery.content
-            handling = routes.get(content.type) if type(content) is Envelope else None
-            if (
-                handling is None
-                or tracked
-                or delivery.delivered != 1
-                or delivery.due is not None
-                or delivery.loan is not None
-                or delivery.expired
-            ):
+            content: Any = delivery.content
+            try:
+                handling = routes[content.type]
+            except (KeyError, AttributeError):  # not seen lately, or no envelope
+                delivery = await self._unusual(delivery)
+                continue
+            if delivery.delivered != 1 or delivery.due is not None or crew.tracked:
                 delivery = await self._unusual(delivery)
                 continue
             # From here on the same as _handle, without its call.
-            current.set(content)  # type: ignore[arg-type]
+            set_current(content)
             try:
-                result = await handling.invoke(content, delivery)  # type: ignore[arg-type]
+                data = content.data
+                if type(data) is handling.exact:
+                    result = await handling.direct(data)
+                else:
+                    result = await handling.invoke(content, delivery)
             except BaseException as error:
                 delivery = await self._raised(delivery, handling, error)
                 continue
-            if content.reply_to is not None:  # type: ignore[union-attr]
-                delivery = await self._answer(delivery, result)
+            if content.reply_to is not None:
+                delivery = await self._failing.answer(delivery, result)
                 continue
             acks.append(delivery)
-            if len(acks) >= _ACKS_TOGETHER:
-                await crew.flush()
-            delivery = lanes.after(delivery)
+            delivery = None if lanes.easy else lanes.after(delivery)
 
     async def _handle(self, delivery: Delivery, handling: Handling) -> Delivery | None:
         content = delivery.content
         assert isinstance(content, Envelope)
         crew = self.crew
-        if crew.tracked or delivery.loan is not None:
+        if crew.tracked:
             crew.running.add(delivery)
             if delivery.loan is not None:
-                crew.loans = True
                 delivery.loan.running += 1
         current.set(content)
         try:
@@ -190,7 +188,7 @@ class Consumer:
         except BaseException as error:
             return await self._raised(delivery, handling, error)
         if content.reply_to is not None:
-            return await self._answer(delivery, result)
+            return await self._failing.answer(delivery, result)
         crew.acks.append(delivery)
         return crew.lanes.after(delivery)
 
@@ -202,9 +200,6 @@ class Consumer:
             self._abandoned.append(delivery)
             raise error
         return await self._failing.failed(delivery, handling, error)
-
-    async def _answer(self, delivery: Delivery, result: object) -> Delivery | None:
-        return await self._failing.answer(delivery, result)
 
     async def _unusual(self, delivery: Delivery) -> Delivery | None:
         """What cannot be taken at its word: unreadable, unmatched, early, lost, or suspect."""
@@ -219,6 +214,7 @@ class Consumer:
         if handling is None:
             return await failing.unmatched(delivery, content)
         if delivery.delivered > 1:
+            self._suspects.wary = True
             return await self._suspect(delivery, handling)
         return await self._handle(delivery, handling)
 
@@ -265,7 +261,9 @@ class Consumer:
         now = time.perf_counter()
         crew.lanes.measured(self._fetched, now - self._fetched_at)
         self._fetched, self._fetched_at = len(batch), now
-        self._suspects.seen(batch)
+        self._suspects.wary = False
+        if batch and batch[0].loan is not None:
+            crew.tracked = crew.loans = True
         crew.lanes.put(batch)
         if self._runtime.watchers.received:
             for delivery in batch:

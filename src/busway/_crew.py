@@ -58,7 +58,7 @@ class Crew:
         self.lanes = Lanes(policy.concurrency, policy.bound, size)
         self.acks: list[Delivery] = []
         self.tracked = isinstance(feed, Extends)
-        """Whether somebody must know which deliveries are running."""
+        """Whether somebody must know which deliveries are running: loans can end."""
         self.running: set[Delivery] = set()
         self.loans = False
         """Whether a delivery under a loan that can be revoked was ever seen."""
@@ -91,7 +91,7 @@ class Crew:
 
     def forget(self, deliveries: list[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
-        if self.tracked or self.loans:
+        if self.tracked:
             for delivery in deliveries:
                 if delivery in self.running:
                     self.running.discard(delivery)

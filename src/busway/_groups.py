@@ -8,7 +8,7 @@ from typing import Any
 
 from ._group import Channels, GroupRunner, Subscription
 from ._handling import Handling
-from ._invoke import Call, batch_invoke, single_invoke
+from ._invoke import Call, batch_invoke, exact_class, single_invoke
 from ._routing import matcher
 from ._runtime import Runtime
 from ._subscription import Spec
@@ -127,6 +127,8 @@ class Groups:
             handling.invoke = lambda envelope, delivery: invoke([delivery])
         else:
             handling.invoke = single_invoke(call)
+            handling.exact = exact_class(call)
+            handling.direct = spec.function
 
 
 Remove = Callable[[Subscription], Awaitable[None]]

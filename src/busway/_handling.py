@@ -17,7 +17,7 @@ Invoke = Callable[[Envelope, Delivery], Awaitable[Any]]
 class Handling:
     """A handler with its middleware, composed once, and its retry policy."""
 
-    __slots__ = ("invoke", "invoke_batch", "name", "patterns", "retry")
+    __slots__ = ("direct", "exact", "invoke", "invoke_batch", "name", "patterns", "retry")
 
     def __init__(
         self, name: str, patterns: tuple[str, ...], invoke: Invoke, retry: Retry | None
@@ -27,6 +27,13 @@ class Handling:
         self.invoke = invoke
         self.invoke_batch: Callable[[list[Delivery]], Awaitable[Any]] | None = None
         self.retry = retry
+        self.exact: type | None = None
+        """Events of exactly this class can be given to ``direct`` as they are."""
+        self.direct: Callable[[Any], Awaitable[Any]] = _nothing_direct
 
     def __repr__(self) -> str:
         return f"<handler {self.name} of {', '.join(self.patterns)}>"
+
+
+def _nothing_direct(data: Any) -> Awaitable[Any]:
+    raise AssertionError("no class is exact")

@@ -53,8 +53,14 @@ class Host:
         self.failure: BaseException | None = None
         """Why it stopped by itself."""
         self._runners: dict[str, GroupRunner] = {}
+        self.on_state: list[Callable[[State], None]] = []
         self.before_close: list[Step] = []
         """What has to leave the process before the transport is closed."""
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        for told in self.on_state:
+            told(state)
 
     def service(self, run: Step) -> None:
         """Run this beside the groups, until the bus stops."""
@@ -68,7 +74,7 @@ class Host:
         """
         if self.state not in (State.NEW, State.STOPPED):
             raise StateError(f"the bus is {self.state.value}: start() once, stop() before the next")
-        self.state = State.STARTING
+        self._enter(State.STARTING)
         self._started, self._finished = anyio.Event(), anyio.Event()
         self._stop, self._grace = anyio.Event(), None
         self._deadline, self._error = math.inf, None
@@ -96,7 +102,7 @@ class Host:
         if self._grace is not None:
             self._grace.deadline = self._deadline
         if self.state is State.RUNNING:
-            self.state = State.STOPPING
+            self._enter(State.STOPPING)
         self._stop.set()
         if working_for.get() is not None:
             return  # from inside a handler: waiting for the end would be waiting for ourselves
@@ -118,7 +124,7 @@ class Host:
         self._runtime.log.critical("the bus stops: %s", error, exc_info=error)
         self.failure = error
         self._deadline = min(self._deadline, anyio.current_time() + _GRACE_AFTER_FAILURE)
-        self.state = State.STOPPING
+        self._enter(State.STOPPING)
         self._stop.set()
 
     async def open_group(self, runner: GroupRunner) -> None:
@@ -177,7 +183,7 @@ class Host:
             self._report(error)
         finally:
             self._tasks = None
-            self.state = State.STOPPED
+            self._enter(State.STOPPED)
             self._started.set()
             self._finished.set()
 
@@ -197,13 +203,13 @@ class Host:
         for run in self._services:
             tasks.start_soon(run)
         if not self._stop.is_set():
-            self.state = State.RUNNING
+            self._enter(State.RUNNING)
         self._started.set()
 
     # --- the steps of stopping, in this order -------------------------------------------------
 
     async def _steps(self) -> None:
-        self.state = State.STOPPING
+        self._enter(State.STOPPING)
         with anyio.CancelScope(deadline=self._deadline) as self._grace:
             for leave in self.before_close:
                 await leave()

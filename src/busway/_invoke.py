@@ -11,7 +11,7 @@ import msgspec
 
 from ._convert import Converter, converter
 from ._declared import declared_for
-from ._handlers import Signature, as_async
+from ._handlers import Signature, as_async, is_async
 from ._handling import Invoke
 from ._runtime import Runtime
 from .errors import HandlerError
@@ -20,7 +20,7 @@ from .middleware import Handler, Mark, Middleware, compose
 from .middleware import timeout as timeout_middleware
 from .transport import Delivery
 
-__all__ = ["Call", "batch_invoke", "single_invoke"]
+__all__ = ["Call", "batch_invoke", "exact_class", "single_invoke"]
 
 
 class Call(msgspec.Struct):
@@ -53,6 +53,17 @@ def single_invoke(call: Call) -> Invoke:
     return _timed(call, invoke) if call.runtime.watchers.handled else invoke
 
 
+def exact_class(call: Call) -> type | None:
+    """The class whose events the handler can be given without any conversion or wrapper."""
+    signature = call.signature
+    wrapped = any(not isinstance(each, Mark) for each in call.middleware)
+    if wrapped or call.timeout is not None or call.runtime.watchers.handled:
+        return None
+    if signature.takes_message or not isinstance(signature.annotation, type):
+        return None
+    return signature.annotation if is_async(call.function) else None
+
+
 def _direct(call: Call, convert: Converter, function: Callable[..., Awaitable[Any]]) -> Invoke:
     signature = call.signature
     if signature.takes_message:
@@ -65,15 +76,7 @@ def _direct(call: Call, convert: Converter, function: Callable[..., Awaitable[An
         return with_message
     if signature.annotation is None:
         return lambda envelope, delivery: function()
-    exact = signature.annotation if isinstance(signature.annotation, type) else None
-
-    def direct(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
-        data = envelope.data
-        if type(data) is exact:
-            return function(data)
-        return function(convert(envelope))
-
-    return direct
+    return lambda envelope, delivery: function(convert(envelope))
 
 
 def _through(

@@ -34,6 +34,7 @@ class Lanes:
         "_parked",
         "_resumed",
         "bound",
+        "easy",
         "held",
         "ready",
         "window",
@@ -46,6 +47,9 @@ class Lanes:
         self._parked = 0
         self._resumed: deque[Delivery] = deque()
         self.ready: deque[Delivery] = deque()
+        self.easy = not self._many
+        """Whether ``take`` would only pop ``ready`` and ``after`` find nothing: one worker, no lane
+        closed, nothing resumed. Kept here so that the hot loop asks one question."""
         self.held = 0
         """Deliveries received and not yet settled."""
         self.bound = max(bound, self._least)
@@ -71,6 +75,7 @@ class Lanes:
         if self._resumed:
             self._parked -= 1
             return self._resumed.popleft()
+        self._ease()
         ready, closed = self.ready, self._closed
         while ready:
             delivery = ready.popleft()
@@ -84,6 +89,9 @@ class Lanes:
                 closed[lane] = None
             return delivery
         return None
+
+    def _ease(self) -> None:
+        self.easy = not (self._many or self._closed or self._resumed)
 
     def _queue(self, lane: Hashable, delivery: Delivery) -> None:
         parked = self._closed[lane]
@@ -110,11 +118,13 @@ class Lanes:
     def close(self, delivery: Delivery) -> None:
         """The delivery waits for its next attempt: its lane stays closed, its worker is free."""
         self._parked += 1
+        self.easy = False
         if delivery.lane is not None and delivery.lane not in self._closed:
             self._closed[delivery.lane] = None
 
     def resume(self, delivery: Delivery) -> None:
         """Its wait is over: it is the next to start, before anything parked behind it."""
+        self.easy = False
         self._resumed.append(delivery)
 
     def settled(self, count: int) -> None:
@@ -135,6 +145,7 @@ class Lanes:
     def requeue(self, following: Delivery | None) -> None:
         """What ``after`` returned, for somebody else to start."""
         if following is not None:
+            self.easy = False
             self._parked += 1
             self._resumed.append(following)
 

@@ -13,7 +13,7 @@ from ._emit import Emitter
 from ._group import GroupRunner
 from ._groups import Groups
 from ._handling import Handling
-from ._host import Host
+from ._host import Host, State
 from ._open import open_transport, scheme_of, without_secrets
 from ._publisher import Publisher
 from ._request import Requests
@@ -23,7 +23,7 @@ from ._verdict import Retry
 from .codec import Codec, JsonCodec, MsgpackCodec
 from .errors import OptionError
 from .middleware import Mark, Middleware, Trace, compose_send
-from .transport import Clock, SystemClock, TakesClock, Transport
+from .transport import Clock, Posts, SystemClock, TakesClock, Transport
 
 __all__ = ["Parts", "Settings", "service_of"]
 
@@ -155,10 +155,15 @@ class Parts:
         if through != publisher.send_alone:
             publisher.through = through
         publisher.watched = bool(self.runtime.watchers.published)
-        self.plain = (
-            publisher.through is None and not publisher.watched and not self.settings.fail_open
-        )
-        """Whether publishing is nothing but sealing and sending."""
+        plain = publisher.through is None and not publisher.watched and not self.settings.fail_open
+        if plain and isinstance(self.runtime.transport, Posts):
+            self.host.on_state.append(self._open_express)
+
+    def _open_express(self, state: State) -> None:
+        if state is State.RUNNING:
+            self.sealer.open()
+        else:
+            self.sealer.close()
 
     def _retry_of(self, topic: str) -> Retry:
         declared = self.sealer.route_to(topic).declared

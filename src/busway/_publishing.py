@@ -14,7 +14,7 @@ from ._parts import Parts
 from ._threads import FromThread
 from .errors import OptionError, StateError
 from .message import Envelope, PublishOptions
-from .transport import WRITTEN, Outgoing, SystemClock
+from .transport import SystemClock
 
 __all__ = ["Publishing"]
 
@@ -27,15 +27,13 @@ class Publishing:
     def _prepare(self, parts: Parts) -> None:
         self._parts = parts
         self._host = parts.host
-        self._plain = parts.plain
-        self._routes = parts.sealer.by_class
+        self._express = parts.sealer.express
+        """The classes whose events need nothing but an envelope; empty while the bus is not running,
+        and for good where there is middleware, a hook, or a transport that cannot post."""
         clock = parts.settings.clock
         # The system's clock is asked for each event: without a method in between.
         self._now = time.time if type(clock) is SystemClock else clock.time
         self._service = parts.settings.service
-        self._encoder = parts.runtime.encoder
-        self._send = parts.runtime.transport.send
-        self._timeout = parts.runtime.timeout
         self._counters = parts.runtime.counters
         self.from_thread = FromThread(self.publish)
         """The bus for code in threads."""
@@ -58,26 +56,24 @@ class Publishing:
             StateError: the bus is not running.
             TopicError, EventError, InvalidEvent, OptionError: it cannot be published at all.
         """
-        if self._plain and not options and data is None:
-            route = self._routes.get(type(event))
-            # Outside of a handler there is no parent, and whoever publishes may wait for room.
-            if (
-                route is not None
-                and route.plain
-                and working_for.get() is None
-                and self._host.state is State.RUNNING
-            ):
-                find = route.key
-                key = None if find is None else find(event)
-                if key is not None and type(key) is not str:
-                    key = str(key)
-                envelope = Envelope(route.topic, event, self._service, self._now(), key)
-                item = Outgoing(envelope, route.address, self._encoder)
-                outcomes = await self._send((item,), timeout=self._timeout)
-                if outcomes[0] is not WRITTEN:
-                    self._parts.publisher.judge([(item, outcomes[0])])
-                self._counters.published += 1
-                return envelope
+        if data is None and not options:
+            try:
+                route = self._express[type(event)]
+            except KeyError:
+                pass
+            else:
+                # Outside of a handler there is no parent.
+                if working_for.get() is None:
+                    find = route.key
+                    key = None if find is None else find(event)
+                    if key is not None and type(key) is not str:
+                        key = str(key)
+                    envelope = Envelope(route.topic, event, self._service, self._now(), key)
+                    if route.post(envelope):
+                        self._counters.published += 1
+                        return envelope
+                    await self._parts.publisher.send(envelope, route, None, waits=True)
+                    return envelope
         self._check_running()
         return await self._parts.publisher.publish(event, data, options)
 

@@ -69,7 +69,7 @@ class Topology(msgspec.Struct, frozen=True):
 def stats_of(state: str, counters: Counters, runners: list[GroupRunner]) -> Stats:
     return Stats(
         state=state,
-        **msgspec.structs.asdict(counters),
+        **{name: getattr(counters, name) for name in Counters.__slots__},
         groups=tuple(_group(runner) for runner in runners),
     )
 

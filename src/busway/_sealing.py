@@ -14,7 +14,7 @@ from ._runtime import Runtime
 from ._topics import check_topic
 from .errors import EventError, InvalidEvent, OptionError
 from .message import Envelope, PublishOptions, Ref
-from .transport import Address
+from .transport import Address, Port, Posts
 
 __all__ = ["Route", "Sealer", "Validate", "due_of"]
 
@@ -27,10 +27,11 @@ _RESERVED_HEADER = "busway-"
 class Route:
     """What is the same for all events of a class, or of a topic."""
 
-    __slots__ = ("address", "declared", "key", "plain", "topic")
+    __slots__ = ("address", "declared", "key", "plain", "post", "topic")
 
     def __init__(self, topic: str, channel: str, declared: Declaration | None) -> None:
         self.topic = topic
+        self.post: Port = _no_port
         self.address = Address(channel)
         self.declared = declared
         self.key = declared.key if declared is not None else None
@@ -45,12 +46,15 @@ class Sealer:
         self._runtime = runtime
         self._channels = channels
         self._check = check
-        self.by_class: dict[type, Route] = {}
+        self.express: dict[type, Route] = {}
+        """Those of ``_by_class`` that need no more than a key; kept by ``open`` and ``close``."""
+        self._open = False
+        self._by_class: dict[type, Route] = {}
         self._by_topic: dict[str, Route] = {}
 
     def route_of(self, cls: type) -> Route:
         """The route of an event's class. Raises EventError when it is not declared."""
-        route = self.by_class.get(cls)
+        route = self._by_class.get(cls)
         if route is None:
             declared = declaration_of(cls)
             if declared is None:
@@ -61,8 +65,26 @@ class Sealer:
             if declared.channel is not None:
                 self._channels.declare(declared.topic, declared.channel)
             route = Route(declared.topic, self._channels.of(declared.topic), declared)
-            self.by_class[cls] = route
+            self._by_class[cls] = route
+            self._expose(cls, route)
         return route
+
+    def open(self) -> None:
+        """The bus runs: what is plain may be published without asking anything more."""
+        self._open = True
+        for cls, route in self._by_class.items():
+            self._expose(cls, route)
+
+    def close(self) -> None:
+        """Every publish has to ask from now on."""
+        self._open = False
+        self.express.clear()
+
+    def _expose(self, cls: type, route: Route) -> None:
+        transport = self._runtime.transport
+        if self._open and route.plain and isinstance(transport, Posts):
+            route.post = transport.port(route.topic, route.address)
+            self.express[cls] = route
 
     def route_to(self, topic: str) -> Route:
         """The route of a topic. Raises TopicError for a malformed one; checked when first seen."""
@@ -246,3 +268,7 @@ def due_of(options: PublishOptions, now: float) -> float | None:
     return now + seconds
 
 
+
+
+def _no_port(envelope: Envelope) -> bool:
+    return False

@@ -6,8 +6,6 @@ the process, only its own count of hand-outs goes up and its neighbours are not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import anyio
 
 from ._crew import Crew
@@ -24,11 +22,7 @@ class Suspects:
         self._crew = crew
         self._keeper = keeper
         self.wary = False
-        """The last batch held a suspect: fetch one at a time."""
-
-    def seen(self, batch: Sequence[Delivery]) -> None:
-        """Remember whether a batch held one."""
-        self.wary = any(delivery.delivered > 1 for delivery in batch)
+        """The last one handled was a suspect: fetch one at a time."""
 
     async def lost(self, delivery: Delivery) -> Delivery | None:
         """The loan ended before its turn came: it is somebody else's now."""

@@ -53,7 +53,7 @@ class PublishOptions(TypedDict, total=False):
     """Hold it back for so many seconds, or until a moment (with a time zone)."""
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=False, repr_omit_defaults=True):
+class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     """What travels: the attributes of CloudEvents 1.0 and the event. It is never changed.
 
     Make one with ``bus.envelope(event)`` or ``message.child(event)``; copy one with

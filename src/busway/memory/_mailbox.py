@@ -21,7 +21,7 @@ _MANY_BATCHES = 64
 
 
 def _is_lent(delivery: Delivery) -> bool:
-    return delivery.receipt is not DONE and not delivery.expired
+    return delivery.receipt is not DONE
 
 
 class Batch(msgspec.Struct, eq=False):
@@ -36,7 +36,7 @@ class Mailbox:
 
     __slots__ = (
         "_last",
-        "_readers",
+        "readers",
         "_room",
         "capacity",
         "durable",
@@ -60,7 +60,7 @@ class Mailbox:
         self.pending = 0
         self.overshoot = 0
         """Items taken in beyond the capacity, because their sender must not wait."""
-        self._readers: list[anyio.Event] = []
+        self.readers: list[anyio.Event] = []
         self._room: anyio.Event | None = None
 
     def matches(self, topic: str) -> bool:
@@ -76,14 +76,14 @@ class Mailbox:
         self.ready.append(
             Delivery(content, item.address.channel, lane, item.attempt, 1, item.due, item.story)
         )
-        if self._readers:
-            self._readers.pop().set()
+        if self.readers:
+            self.readers.pop().set()
 
     def append(self, delivery: Delivery) -> None:
         """Append what was lent before, and wake one reader."""
         self.ready.append(delivery)
-        if self._readers:
-            self._readers.pop().set()
+        if self.readers:
+            self.readers.pop().set()
 
     @property
     def full(self) -> bool:
@@ -117,9 +117,9 @@ class Mailbox:
         """Forget what was handled; how many were not lent any more."""
         lost = finished = 0
         for delivery in deliveries:
-            if delivery.expired:
-                lost += 1
-            elif delivery.receipt is not DONE:
+            if delivery.receipt is DONE:
+                lost += delivery.expired
+            else:
                 delivery.receipt = DONE
                 finished += 1
         self.pending -= finished
@@ -133,10 +133,11 @@ class Mailbox:
         for delivery in deliveries:
             if not _is_lent(delivery):
                 continue
-            delivery.expired = True  # whoever still has it must see that it is not theirs
             again = msgspec.structs.replace(
-                delivery, expired=False, receipt=None, delivered=delivery.delivered + handed_out
+                delivery, receipt=None, delivered=delivery.delivered + handed_out
             )
+            # Whoever still has it must see that it is not theirs any more.
+            delivery.expired, delivery.receipt = True, DONE
             back.append(again)
         self.pending -= len(back)
         self.ready.extendleft(reversed(back))
@@ -163,17 +164,17 @@ class Mailbox:
     def reader(self) -> anyio.Event:
         """A wake-up for one reader that found nothing."""
         event = anyio.Event()
-        self._readers.append(event)
+        self.readers.append(event)
         return event
 
     def forget_reader(self, event: anyio.Event) -> None:
         """The reader went away; what it was woken for must wake another."""
-        if event in self._readers:
-            self._readers.remove(event)
+        if event in self.readers:
+            self.readers.remove(event)
         elif self.ready:
             self.wake()
 
     def wake(self) -> None:
         """Let every reader look again."""
-        while self._readers:
-            self._readers.pop().set()
+        while self.readers:
+            self.readers.pop().set()

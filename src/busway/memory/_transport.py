@@ -6,7 +6,7 @@ import heapq
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import anyio
 import msgspec
@@ -26,6 +26,7 @@ from ..transport import (
     NotWritten,
     Outcome,
     Outgoing,
+    Port,
     Purpose,
     Start,
     SystemClock,
@@ -33,12 +34,16 @@ from ..transport import (
 from ._feed import LeasedFeed, MemoryFeed
 from ._history import History
 from ._mailbox import Mailbox
+from ._port import Line
 from ._shelf import Shelf
 
 __all__ = ["MemoryTransport"]
 
-_ONE_WRITTEN: Final = (WRITTEN,)
 _ROUTES_KEPT = 10_000
+
+
+def _needs_more(envelope: Envelope) -> bool:
+    return False
 
 
 class _Held(msgspec.Struct, order=True):
@@ -86,6 +91,8 @@ class MemoryTransport:
         self._shelf = Shelf(dead)
         self._boxes: dict[str, Mailbox] = {}
         self._routes: dict[str, tuple[Mailbox, ...]] = {}
+        self._lines: dict[str, Line] = {}
+        """What ports stand on, by topic; as many as there are declared classes."""
         self._held: list[_Held] = []
         self._order = count()
         # One question in the hot path instead of three.
@@ -100,24 +107,16 @@ class MemoryTransport:
     async def __aexit__(self, *exc: object) -> None:
         """Nothing to close: what waits stays for whoever enters next."""
 
+    def port(self, topic: str, address: Address, /) -> Port:
+        """Appends to the mailboxes of every group that matches, if all of them have room."""
+        if not self._plain:
+            return _needs_more
+        line = self._lines.setdefault(topic, Line())
+        return line.port(address.channel, lambda: self._route(topic))
+
     # --- send ---------------------------------------------------------------------------------
 
     async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
-        if len(items) == 1 and self._plain:
-            item = items[0]
-            if item.due is None and item.address.purpose is Purpose.EVENT:
-                boxes = self._routes.get(item.content.type)  # type: ignore[union-attr]
-                if boxes is not None:
-                    for box in boxes:
-                        if len(box.ready) >= box.capacity:
-                            break
-                    else:
-                        for box in boxes:
-                            box.put(item)
-                        return _ONE_WRITTEN
-        return await self._send(items, timeout)
-
-    async def _send(self, items: Sequence[Outgoing], timeout: float) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         with anyio.move_on_after(timeout):
             for item in items:
@@ -167,10 +166,15 @@ class MemoryTransport:
         boxes = self._routes.get(topic)
         if boxes is None:
             if len(self._routes) >= _ROUTES_KEPT:
-                self._routes.clear()
+                self._forget_routes()
             boxes = tuple(box for box in self._boxes.values() if box.matches(topic))
             self._routes[topic] = boxes
         return boxes
+
+    def _forget_routes(self) -> None:
+        self._routes.clear()
+        for line in self._lines.values():
+            line.forget()
 
     # --- what is held until its time ----------------------------------------------------------
 
@@ -225,12 +229,12 @@ class MemoryTransport:
             box.leave(feed)
             if not box.durable and not box.followed:
                 del self._boxes[box.name]
-            self._routes.clear()
+            self._forget_routes()
 
     def follow(self, box: Mailbox, owner: object, group: Group, /) -> None:
         """A member's patterns are these from now on."""
         box.followed[owner] = group
-        self._routes.clear()
+        self._forget_routes()
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
         box = self._boxes.get(group.name)
@@ -262,7 +266,7 @@ class MemoryTransport:
         self._held = [held for held in self._held if held.group != name]
         heapq.heapify(self._held)
         self._shelf.forget(name)
-        self._routes.clear()
+        self._forget_routes()
         return True
 
     async def rewind(self, group: str, to: Start, /) -> None:

@@ -1,0 +1,44 @@
+"""The short way into mailboxes: no coroutine, no item, no outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..message import Envelope
+from ..transport import Delivery, Port
+from ._mailbox import Mailbox
+
+__all__ = ["Line"]
+
+
+class Line:
+    """The mailboxes that events of one topic go to, found again after groups came or went."""
+
+    __slots__ = ("boxes",)
+
+    def __init__(self) -> None:
+        self.boxes: Sequence[Mailbox] | None = None
+
+    def forget(self) -> None:
+        """A group came, went, or follows other patterns."""
+        self.boxes = None
+
+    def port(self, channel: str, find: Callable[[], Sequence[Mailbox]]) -> Port:
+        """What a publisher holds."""
+
+        def post(envelope: Envelope) -> bool:
+            boxes = self.boxes
+            if boxes is None:
+                boxes = self.boxes = find()
+            # All or none: what finds one mailbox full must be able to wait and then reach all.
+            for box in boxes:
+                if len(box.ready) >= box.capacity:
+                    return False
+            lane = envelope.subject
+            for box in boxes:
+                box.ready.append(Delivery(envelope, channel, lane))
+                if box.readers:
+                    box.readers.pop().set()
+            return True
+
+        return post
