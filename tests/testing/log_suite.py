@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from busway.testing import PartitionedLog, TransportSuite
+from busway.testing import BusSuite, PartitionedLog, TransportSuite
+from busway.testing.suite import SuiteBase
 from busway.transport import Address, Feed, Transport
 
-__all__ = ["LogSuite"]
+__all__ = ["LogBusSuite", "LogHooks", "LogSuite"]
 
 
-class LogSuite(TransportSuite):
+class LogHooks(SuiteBase):
     @pytest.fixture
     def transport(self) -> Transport:
         return PartitionedLog()
@@ -22,3 +23,11 @@ class LogSuite(TransportSuite):
     async def corrupt(self, transport: Transport, channel: str, data: bytes) -> None:
         assert isinstance(transport, PartitionedLog)
         transport.append(Address(channel), data)
+
+
+class LogSuite(LogHooks, TransportSuite):
+    pass
+
+
+class LogBusSuite(LogHooks, BusSuite):
+    pass

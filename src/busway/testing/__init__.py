@@ -1,6 +1,7 @@
 """For tests: of applications, and of transports.
 
-``TransportSuite`` proves a transport right: subclass it with one fixture. ``PartitionedLog`` is a
+``TransportSuite`` proves a transport right: subclass it with one fixture. ``BusSuite`` proves the
+bus right over it, with the same fixture. ``PartitionedLog`` is a
 transport of Kafka's shape to test against.
 """
 
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ._log import PartitionedLog as PartitionedLog
 
 if TYPE_CHECKING:
+    from .suite import BusSuite as BusSuite
     from .suite import TransportSuite as TransportSuite
 
-__all__ = ["PartitionedLog", "TransportSuite"]
+__all__ = ["BusSuite", "PartitionedLog", "TransportSuite"]
 
 
 def __getattr__(name: str) -> Any:
-    """The suite needs pytest; what else is here does not."""
-    if name == "TransportSuite":
-        from .suite import TransportSuite
+    """The suites need pytest; what else is here does not."""
+    if name in ("BusSuite", "TransportSuite"):
+        from . import suite
 
-        return TransportSuite
+        return getattr(suite, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

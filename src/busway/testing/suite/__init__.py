@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from ._base import SuiteBase
 from ._driver import Driver, Ear, value, values
+from ._town import Seen, Town
 from .acking import Acking, Releasing
+from .bus_living import Living, Sharing
+from .bus_ordering import Ordering, Room
+from .bus_retrying import Retrying, SettingAside
 from .feed_powers import FeedPowers
 from .fidelity import Fidelity
 from .groups import Groups
@@ -14,7 +19,17 @@ from .receiving import Receiving
 from .sending import Sending
 from .starts import Starts
 
-__all__ = ["Driver", "Ear", "TransportSuite", "value", "values"]
+__all__ = [
+    "BusSuite",
+    "Driver",
+    "Ear",
+    "Seen",
+    "SuiteBase",
+    "Town",
+    "TransportSuite",
+    "value",
+    "values",
+]
 
 
 class TransportSuite(
@@ -47,4 +62,13 @@ class TransportSuite(
     flag or an optional power that you do not have is skipped, with its name as the reason.
 
     The tests run on the event loops that the fixture ``anyio_backend`` names.
+    """
+
+
+class BusSuite(Retrying, SettingAside, Ordering, Room, Sharing, Living):
+    """What the bus promises, driven over a transport from outside: retries, dead letters, order,
+    room, and processes that come and go.
+
+    Subclass it beside ``TransportSuite``, with the same fixture and the same hooks: best by putting
+    those in one class that both inherit.
     """
