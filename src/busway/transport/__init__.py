@@ -1,0 +1,95 @@
+"""The contract between the bus and whatever carries its events.
+
+A transport does three things: send, receive, acknowledge. Retries, dead letters, order,
+concurrency, request and reply are made from those three, once, in the core. **An adapter never
+retries, never decides and never runs user code.**
+
+Words: an *envelope* travels; a *channel* is where a broker keeps events (one stream, one topic);
+a *group* shares events among its members; a *delivery* is an envelope lent to this process until it
+is acknowledged, released, or the loan runs out; a *lane* is what is handled one after another.
+
+Every sentence below that says what an adapter does is a test of ``busway.testing.TransportSuite``.
+Beside the required protocols stand the *powers*: small protocols of which an adapter implements
+those its broker can keep. The core looks for them once, when a subscription starts; where one is
+missing that was asked for, starting fails with ``MissingPower`` and its name. No power is ever a
+method that raises ``NotImplementedError``.
+
+The errors that may cross this boundary are ``TransportError`` (any fault of the broker, mapped at
+the adapter's edge, once, with the client's exception as its cause) and ``OptionError``.
+"""
+
+from __future__ import annotations
+
+from ._delivery import Delivery as Delivery
+from ._delivery import Loan as Loan
+from ._feed_powers import Extends as Extends
+from ._feed_powers import Follows as Follows
+from ._feed_powers import Moves as Moves
+from ._feed_powers import Redelivers as Redelivers
+from ._items import WRITTEN as WRITTEN
+from ._items import Address as Address
+from ._items import Encoder as Encoder
+from ._items import NotWritten as NotWritten
+from ._items import Outcome as Outcome
+from ._items import Outgoing as Outgoing
+from ._items import Purpose as Purpose
+from ._items import Raw as Raw
+from ._items import Start as Start
+from ._items import Story as Story
+from ._items import Unknown as Unknown
+from ._items import Written as Written
+from ._powers import Announces as Announces
+from ._powers import Browsed as Browsed
+from ._powers import Browses as Browses
+from ._powers import Discards as Discards
+from ._powers import GroupState as GroupState
+from ._powers import Holds as Holds
+from ._powers import ManagesGroups as ManagesGroups
+from ._powers import Port as Port
+from ._powers import Posts as Posts
+from ._powers import Rewinds as Rewinds
+from ._powers import TakesClock as TakesClock
+from ._powers import Volatile as Volatile
+from ._protocols import Feed as Feed
+from ._protocols import Group as Group
+from ._protocols import Transport as Transport
+from ._time import Clock as Clock
+from ._time import SystemClock as SystemClock
+
+__all__ = [
+    "WRITTEN",
+    "Address",
+    "Announces",
+    "Browsed",
+    "Browses",
+    "Clock",
+    "Delivery",
+    "Discards",
+    "Encoder",
+    "Extends",
+    "Feed",
+    "Follows",
+    "Group",
+    "GroupState",
+    "Holds",
+    "Loan",
+    "ManagesGroups",
+    "Moves",
+    "NotWritten",
+    "Outcome",
+    "Outgoing",
+    "Port",
+    "Posts",
+    "Purpose",
+    "Raw",
+    "Redelivers",
+    "Rewinds",
+    "Start",
+    "Story",
+    "SystemClock",
+    "TakesClock",
+    "Transport",
+    "Unknown",
+    "Volatile",
+    "Written",
+]

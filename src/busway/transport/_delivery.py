@@ -1,0 +1,82 @@
+"""What comes in: an item, lent to this process."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import anyio
+import msgspec
+
+from ..message import Envelope
+from ._items import Raw, Story
+
+__all__ = [
+    "Delivery",
+    "Loan",
+]
+
+
+class Loan:
+    """What an adapter lends deliveries under, when it can be told to take them back.
+
+    One loan per partition or shard and tenure. The adapter calls ``revoke``; from then on the core
+    starts no delivery of it and releases those that wait. ``drained`` returns when none is running,
+    so that an adapter can commit what was finished before it lets go.
+    """
+
+    __slots__ = ("_drained", "revoked", "running")
+
+    def __init__(self) -> None:
+        self.revoked = False
+        self.running = 0
+        """Deliveries of this loan whose handler has started and which are not settled. The core
+        counts it."""
+        self._drained: anyio.Event | None = None
+
+    def revoke(self) -> None:
+        """No delivery of this loan may start any more. Twice is harmless."""
+        self.revoked = True
+
+    def finished(self) -> None:
+        """The core's: one running delivery was settled or abandoned."""
+        self.running -= 1
+        if self._drained is not None and self.running <= 0:
+            self._drained.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing of this loan is running. The caller brings the deadline."""
+        while self.running > 0:
+            if self._drained is None or self._drained.is_set():
+                self._drained = anyio.Event()
+            await self._drained.wait()
+
+
+class Delivery(msgspec.Struct, eq=False, gc=False):
+    """One item lent to this process. Each is handed back exactly once: by ``ack`` or ``release``,
+    unless its feed is left first."""
+
+    content: Envelope | Raw
+    channel: str
+    lane: Hashable = None
+    """Deliveries of one lane are handled one after another, in the order received; None binds it to
+    no other. The key, or the partition and the key."""
+    attempt: int = 1
+    """As it was sent; the core counts it up for attempts in place."""
+    delivered: int = 1
+    """How often the broker has handed it out, this time included. More than 1: somebody had it and
+    never came back. 1 where the broker does not count."""
+    due: float | None = None
+    """As it was sent. The core keeps a delivery that is early until then."""
+    story: Story | None = None
+    loan: Loan | None = None
+    """All deliveries of a feed have one, or none has."""
+    receipt: Any = None
+    """The adapter's own; the core never looks inside."""
+    expired: bool = False
+    """The loan ran out: somebody else may have it. Set by the core or the adapter, never unset."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether this process no longer holds the loan."""
+        return self.expired or (self.loan is not None and self.loan.revoked)

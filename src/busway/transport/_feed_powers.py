@@ -1,0 +1,59 @@
+"""What a feed can do beyond receive, ack and release, where its broker can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from ._delivery import Delivery
+from ._items import Outgoing, Story
+from ._protocols import Group
+
+__all__ = [
+    "Extends",
+    "Follows",
+    "Moves",
+    "Redelivers",
+]
+
+
+@runtime_checkable
+class Redelivers(Protocol):
+    """A feed whose broker can hand a delivery out again later, without it being sent again."""
+
+    async def redeliver(self, delivery: Delivery, after: float, story: Story, /) -> None:
+        """Give it back; it comes again after ``after`` seconds with ``attempt`` + 1 and the story.
+        The lane is free meanwhile."""
+        ...
+
+
+@runtime_checkable
+class Moves(Protocol):
+    """A feed that can send and acknowledge in one atomic step."""
+
+    async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
+        """Send the item and acknowledge the delivery, both or neither. False when the loan was
+        lost: then neither."""
+        ...
+
+
+@runtime_checkable
+class Extends(Protocol):
+    """A feed whose loans run out and can be prolonged. Without it a loan lasts as the feed does."""
+
+    lease: float
+    """Seconds a loan lasts. The core extends every third of it."""
+
+    async def extend(self, deliveries: Sequence[Delivery], /) -> Sequence[Delivery]:
+        """Prolong these loans by ``lease`` seconds from now; returns those that are lost."""
+        ...
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A feed whose patterns can change while it is open."""
+
+    async def follow(self, group: Group, /) -> None:
+        """From when this returns, events that match the new patterns are received; those that
+        match none any more are not sent here."""
+        ...
