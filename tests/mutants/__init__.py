@@ -1,0 +1,1 @@
+"""The core with one rule taken out, and the test that notices."""
