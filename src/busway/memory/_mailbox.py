@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 
 import anyio
 import msgspec
@@ -29,6 +30,16 @@ class Batch(msgspec.Struct, eq=False):
 
     deliveries: Sequence[Delivery]
     owner: object
+    first: int
+    """The place of the first of them in the order in which this group's were lent."""
+
+
+class Turn(msgspec.Struct, eq=False):
+    """The receipt of a delivery that was given back before, or whose loan can run out."""
+
+    place: int
+    """Where it stood when it was lent for the first time."""
+    until: float = inf
 
 
 class Mailbox:
@@ -36,7 +47,7 @@ class Mailbox:
 
     __slots__ = (
         "_last",
-        "readers",
+        "_place",
         "_room",
         "capacity",
         "durable",
@@ -45,6 +56,7 @@ class Mailbox:
         "name",
         "overshoot",
         "pending",
+        "readers",
         "ready",
     )
 
@@ -58,6 +70,7 @@ class Mailbox:
         self.ready: deque[Delivery] = deque()
         self.lent: deque[Batch] = deque()
         self.pending = 0
+        self._place = 0
         self.overshoot = 0
         """Items taken in beyond the capacity, because their sender must not wait."""
         self.readers: list[anyio.Event] = []
@@ -102,11 +115,13 @@ class Mailbox:
         popleft = ready.popleft
         batch = [popleft() for _ in range(count)]
         if until is not None:
-            for delivery in batch:
-                delivery.receipt = until
+            for place, delivery in enumerate(batch, self._place):
+                turn = delivery.receipt
+                delivery.receipt = Turn(place if turn is None else turn.place, until)
         if len(self.lent) >= _MANY_BATCHES:
             self.lent = deque(b for b in self.lent if any(_is_lent(d) for d in b.deliveries))
-        self.lent.append(Batch(batch, owner))
+        self.lent.append(Batch(batch, owner, self._place))
+        self._place += count
         self.pending += count
         if self._room is not None and len(ready) < self.capacity:
             self._room.set()
@@ -129,30 +144,50 @@ class Mailbox:
 
     def put_back(self, deliveries: Sequence[Delivery], *, handed_out: bool) -> None:
         """Lend again, first and in order; ``handed_out`` counts the time they were out."""
+        places = self._places()
         back: list[Delivery] = []
         for delivery in deliveries:
             if not _is_lent(delivery):
                 continue
+            turn = delivery.receipt
             again = msgspec.structs.replace(
-                delivery, receipt=None, delivered=delivery.delivered + handed_out
+                delivery,
+                receipt=Turn(places[id(delivery)] if turn is None else turn.place),
+                delivered=delivery.delivered + handed_out,
             )
             # Whoever still has it must see that it is not theirs any more.
             delivery.expired, delivery.receipt = True, DONE
             back.append(again)
         self.pending -= len(back)
-        self.ready.extendleft(reversed(back))
+        self._insert(back)
         self.wake()
+
+    def _insert(self, back: list[Delivery]) -> None:
+        """Before what was never lent, and among what was given back earlier, in order."""
+        ready = self.ready
+        while ready and ready[0].receipt is not None:
+            back.append(ready.popleft())
+        back.sort(key=lambda delivery: delivery.receipt.place)
+        ready.extendleft(reversed(back))
+
+    def _places(self) -> dict[int, int]:
+        """Where each lent delivery stood. Worked out here, so that nothing is counted before."""
+        return {
+            id(delivery): place
+            for batch in self.lent
+            for place, delivery in enumerate(batch.deliveries, batch.first)
+        }
 
     def expire(self, now: float) -> float | None:
         """Take back loans that ran out; when the next one does."""
         held = [d for b in self.lent for d in b.deliveries if _is_lent(d)]
-        self.put_back([d for d in held if d.receipt <= now], handed_out=True)
-        return min((d.receipt for d in held if _is_lent(d)), default=None)
+        self.put_back([d for d in held if d.receipt.until <= now], handed_out=True)
+        return min((d.receipt.until for d in held if _is_lent(d)), default=None)
 
     def prolong(self, delivery: Delivery, until: float) -> None:
         """The loan, if it is one still, lasts until then."""
         if _is_lent(delivery):
-            delivery.receipt = until
+            delivery.receipt.until = until
 
     def leave(self, owner: object) -> None:
         """The feed is gone: what it had comes again."""

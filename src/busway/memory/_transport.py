@@ -216,12 +216,10 @@ class MemoryTransport:
         box = self._boxes.get(group.name)
         if box is None:
             box = self._boxes[group.name] = Mailbox(group, self._capacity)
-            for item in self._history.since(group.start):
+            for item in self._history.since(group.start if group.durable else "latest"):
                 if group.matches(item.content.type):  # type: ignore[union-attr]
                     box.put(item)
-        feed = (
-            MemoryFeed(self, box) if self._lease is None else LeasedFeed(self, box, self._lease)
-        )
+        feed = MemoryFeed(self, box) if self._lease is None else LeasedFeed(self, box, self._lease)
         self.follow(box, feed, group)
         try:
             yield feed
