@@ -262,6 +262,7 @@ class Consumer:
         crew.lanes.measured(self._fetched, now - self._fetched_at)
         self._fetched, self._fetched_at = len(batch), now
         self._suspects.wary = False
+        self.members.stale = True
         if batch and batch[0].loan is not None:
             crew.tracked = crew.loans = True
         crew.lanes.put(batch)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ._routing import matcher
 from ._runtime import Runtime
 from .errors import TransportError
@@ -11,23 +9,27 @@ from .transport import Announces, Group
 
 __all__ = ["Members"]
 
-_FRESH = 1.0
-
 
 class Members:
-    """What this process knows of its group's other members, at most a second old."""
+    """What this process knows of its group's other members.
+
+    It is asked anew for each batch received: a member that joined before an event was published has
+    announced itself before that event is received. An older answer could miss it, and what only
+    that member handles would be acknowledged unhandled.
+    """
 
     def __init__(self, runtime: Runtime, group: Group) -> None:
         self._runtime = runtime
         self._transport = runtime.transport if isinstance(runtime.transport, Announces) else None
         self._group = group
         self._seen: dict[str, tuple[str, ...]] = {}
-        self._asked = float("-inf")
+        self.stale = True
+        """Something was received since the members were asked for."""
 
     async def announce(self, group: Group) -> None:
         """Say which patterns this member handles, and log who handles others."""
         self._group = group
-        self._asked = float("-inf")
+        self.stale = True
         await self._ask()
 
     async def others_match(self, topic: str) -> bool:
@@ -37,13 +39,13 @@ class Members:
         return bool(patterns) and matcher(patterns)(topic)
 
     async def _ask(self) -> None:
-        now = time.monotonic()
-        if self._transport is None or now - self._asked < _FRESH:
+        if self._transport is None or not self.stale:
             return
-        self._asked = now
+        self.stale = False
         try:
             members = dict(await self._transport.announce(self._group))
         except TransportError as error:
+            self.stale = True
             self._runtime.log.warning("group %r: members unknown: %s", self._group.name, error)
             return
         for name, patterns in members.items():

@@ -66,6 +66,24 @@ class Sharing(BusSuiteBase):
         came = sorted(str(data) for data, _ in seen.items)
         assert came == sorted(str([kind, n]) for kind in ("placed", "paid") for n in range(10))
 
+    async def test_what_only_another_member_handles_is_never_acknowledged_unhandled(
+        self, town: Town
+    ) -> None:
+        """The other joined a moment ago, and is paused while the first receives."""
+        if not isinstance(town.transport, Announces):
+            missing("Announces")
+        seen = town.seen()
+        one, two = town.bus(), town.bus()
+        one.add(town.noting(seen), f"{town.channel}.placed", group=town.group("billing"))
+        other = two.add(town.noting(seen), f"{town.channel}.paid", group=town.group("billing"))
+        async with one, two:
+            other.pause()
+            for n in range(8):
+                await one.publish(f"{town.channel}.paid", n)
+            await anyio.sleep(town.silence)  # as long as the first takes to receive them
+            other.resume()
+            assert sorted(await seen.count(8)) == [(n, 1) for n in range(8)]
+
     async def test_a_request_is_answered_from_another_process(self, town: Town) -> None:
         one, two = town.bus(), town.bus()
 
