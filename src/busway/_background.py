@@ -6,10 +6,12 @@ be left by the task that entered it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["spawn"]
 
@@ -19,6 +21,9 @@ _kept: set[asyncio.Task[Any]] = set()
 
 def spawn(main: Callable[[], Awaitable[None]], name: str) -> None:
     """Run ``main`` beside the caller. It must let no exception out."""
+    # Late: most of the time it takes to import the bus would be asyncio's, and who runs has it.
+    import asyncio
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

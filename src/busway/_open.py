@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
-from typing import cast
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from .errors import OptionError, UnknownTransport
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["installed", "open_transport", "scheme_of", "without_secrets"]
 
@@ -27,22 +29,21 @@ _EXTRAS = {
 def open_transport(url: str) -> Transport:
     """The transport for a URL, not connected yet. Raises UnknownTransport or OptionError."""
     scheme = scheme_of(url)
-    found = _entry_point(scheme)
-    if found is None:
-        raise UnknownTransport(_unknown(url, scheme))
     try:
-        make = cast("Callable[[str], Transport]", found.load())
+        make = _opener(scheme)
     except ImportError as error:
         raise UnknownTransport(
             f"{without_secrets(url)!r}: the adapter for {scheme}:// is installed but cannot be "
             f"imported: {error}. Install it with all it needs: pip install 'busway[{_extra(scheme)}]'"
         ) from error
+    if make is None:
+        raise UnknownTransport(_unknown(url, scheme))
     return make(url)
 
 
 def installed() -> list[str]:
     """The schemes that can be opened, sorted."""
-    return sorted({point.name for point in entry_points(group=_GROUP)} | _BUILT_IN.keys())
+    return sorted({point.name for point in _entry_points()} | _BUILT_IN.keys())
 
 
 def scheme_of(url: str) -> str:
@@ -58,22 +59,33 @@ def scheme_of(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """The URL as it may be logged: no user, no password, no query."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-# The core's own, so that a checkout that is not installed runs too.
-_BUILT_IN = {
-    "memory": EntryPoint("memory", "busway.memory:open", _GROUP),
-    "null": EntryPoint("null", "busway.memory:open_null", _GROUP),
-}
+# The core's own: they need no search through what is installed, which takes longer than to import
+# the whole bus, and a checkout that is not installed has them too.
+_BUILT_IN = {"memory": "open", "null": "open_null"}
 
 
-def _entry_point(scheme: str) -> EntryPoint | None:
-    for point in entry_points(group=_GROUP):
+def _opener(scheme: str) -> Callable[[str], Transport] | None:
+    if scheme in _BUILT_IN:
+        return cast(
+            "Callable[[str], Transport]",
+            getattr(import_module("busway.memory"), _BUILT_IN[scheme]),
+        )
+    for point in _entry_points():
         if point.name == scheme:
-            return point
-    return _BUILT_IN.get(scheme)
+            return cast("Callable[[str], Transport]", point.load())
+    return None
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=_GROUP)
 
 
 def _extra(scheme: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 
 from ._channels import Channels
@@ -121,7 +120,7 @@ class Parts:
         self.channels = Channels(settings.channels)
         self.sealer = Sealer(self.runtime, self.channels, settings.validate)
         self.publisher = Publisher(self.runtime, self.sealer, fail_open=settings.fail_open)
-        self.instance = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.instance = f"{os.getpid()}-{os.urandom(4).hex()}"
         self.groups = Groups(
             self.runtime,
             member=self.instance,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 
 import anyio
@@ -20,6 +19,8 @@ def cancelled_by_owner(error: BaseException) -> bool:
         return False
     if anyio.current_effective_deadline() == -math.inf:
         return True
+    import asyncio  # late: it takes longer to import than the bus
+
     try:
         task = asyncio.current_task()
     except RuntimeError:  # not asyncio: trio cancels by scopes alone, seen above

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Unpack
 
-import anyio.from_thread
 import anyio.lowlevel
 
 from .errors import StateError
@@ -35,5 +34,7 @@ class FromThread:
         """
         if self._token is None:
             raise StateError("the bus is not started: start it before threads publish")
+        from anyio import from_thread  # late: it brings asyncio and concurrent.futures
+
         call: Any = partial(self._publish, event, data, **options)
-        return anyio.from_thread.run(call, token=self._token)  # type: ignore[no-any-return]
+        return from_thread.run(call, token=self._token)  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw
@@ -91,6 +90,8 @@ def decode_binary(
 def _sorted(
     headers: Mapping[str, str | bytes],
 ) -> tuple[dict[str, Any], dict[str, str], str | None]:
+    from urllib.parse import unquote  # late: few messages need it
+
     attributes: dict[str, Any] = {}
     others: dict[str, str] = {}
     kind: str | None = None

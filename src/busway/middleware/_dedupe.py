@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import secrets
+import os
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, ClassVar, Final
@@ -61,7 +61,7 @@ def dedupe(
         @functools.wraps(handler)
         async def once(message: Message[Any]) -> Any:
             key = (message.group, message.envelope.duplicate_key)
-            owner = secrets.token_hex(8)
+            owner = os.urandom(8).hex()
             claim = await _claim(store, key, owner, claim_for)
             if isinstance(claim, Done):
                 return None
