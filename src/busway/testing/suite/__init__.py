@@ -13,6 +13,7 @@ from .feed_powers import FeedPowers
 from .fidelity import Fidelity
 from .groups import Groups
 from .lifecycle import Crowd, Lifecycle
+from .local_powers import LocalPowers
 from .members import Members
 from .powers import Powers
 from .receiving import Receiving
@@ -45,6 +46,7 @@ class TransportSuite(
     Crowd,
     FeedPowers,
     Powers,
+    LocalPowers,
 ):
     """Every sentence of ``busway.transport`` as a test of the same name.
 
