@@ -54,6 +54,6 @@ class Follows(Protocol):
     """A feed whose patterns can change while it is open."""
 
     async def follow(self, group: Group, /) -> None:
-        """From when this returns, events that match the new patterns are received; those that
-        match none any more are not sent here."""
+        """From when this returns, events that match the new patterns are received; channels that
+        can hold none any more are not read."""
         ...

@@ -101,8 +101,8 @@ class Outgoing(msgspec.Struct):
     content: Envelope | Raw
     address: Address
     encoder: Encoder
-    """Encodes the content, for an adapter that writes bytes. Every item is encoded before the first
-    is written; one that cannot be encoded is ``NotWritten`` with that error, the others are sent."""
+    """Encodes the content, for an adapter that writes bytes. Every item is encoded before the
+    first is written; one that cannot be is ``NotWritten`` with that error, the others are sent."""
     attempt: int = 1
     """Which attempt its next handling will be."""
     due: float | None = None

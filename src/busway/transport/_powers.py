@@ -54,7 +54,8 @@ class Browsed(msgspec.Struct, frozen=True):
     """One entry read without effect."""
 
     position: str
-    """Where it lies. Positions of one address sort as text in the order they were written."""
+    """Where it lies. Positions of one address sort as text in the order they are browsed; those of
+    one key, in the order they were written."""
     content: Envelope | Raw
     story: Story | None = None
     attempt: int = 1
@@ -88,8 +89,11 @@ class Rewinds(Protocol):
     """A transport that can move a group's place while nobody listens in it."""
 
     async def rewind(self, group: str, to: Start, /) -> None:
-        """Hand out again what is kept from there on. Raises ``TransportError`` (not retryable) while
-        a member listens, or when there is no such group."""
+        """Hand out again what is kept from there on.
+
+        Raises ``TransportError`` (not retryable) while a member listens, or when there is no such
+        group.
+        """
         ...
 
 

@@ -57,7 +57,8 @@ class Feed(Protocol):
         ...
 
     async def ack(self, deliveries: Sequence[Delivery], /) -> int:
-        """These are done: they are not handed out again, to anybody, in this group.
+        """These are done: they are not handed out again, to anybody, in this group. (A broker that
+        keeps one offset may hand out again what was done above a gap, after a change of owner.)
 
         In any order. Twice, or after the loan was lost, is harmless and raises nothing; returns how
         many loans were lost. Raises ``TransportError`` when the broker could not be told; the core
