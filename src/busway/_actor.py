@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar
@@ -17,11 +18,13 @@ from .message import Message
 from .middleware import Handler
 from .transport import Clock
 
-__all__ = ["Actor", "Supervise", "Supervisor", "actor_specs", "on"]
+__all__ = ["Actor", "ActorLife", "Supervise", "Supervisor", "actor_specs", "on"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__busway_on__"
+
+_log = logging.getLogger("busway")
 
 
 def on(*patterns: str | type) -> Callable[[F], F]:
@@ -57,11 +60,20 @@ class Actor:
         """After the last event; at most 10 seconds."""
 
 
+class ActorLife:
+    """An actor's, from when its group opens until it closes."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.start = actor.on_start
+        self.stop = actor.on_stop
+
+
 class Supervise(msgspec.Struct, frozen=True):
     """What happens to an actor, beside the event's own retry, when one of its methods raises.
 
     ``"restart"``: ``on_stop`` and ``on_start``, at most ``max_restarts`` times in ``within`` seconds,
-    then as ``"stop"``. ``"stop"``: it takes no further events; they wait for another process.
+    then, or when ``on_start`` raises, as ``"stop"``. ``"stop"``: it takes no further events; they
+    wait for another process.
     ``"escalate"``: the whole bus stops, and ``run`` raises the error. ``Reject`` and ``RetryLater``
     are the actor's own decisions and not failures.
     """
@@ -140,8 +152,18 @@ class Supervisor:
             self._stop(error)
         else:
             async with self._restarting:
+                await self._restart()
+
+    async def _restart(self) -> None:
+        try:
+            try:
                 await self._actor.on_stop()
-                await self._actor.on_start()
+            except Exception:
+                # Its old state is given up either way.
+                _log.exception("on_stop of actor %s failed", type(self._actor).__name__)
+            await self._actor.on_start()
+        except Exception as broken:
+            self._stop(broken)  # without a state it can handle nothing
 
     def _too_often(self) -> bool:
         now = self._clock.time()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+from typing import Any
 
 from ._context import current
 from ._crew import Crew
@@ -10,6 +10,8 @@ from ._failing import Failing
 from ._handling import Handling
 from ._keeper import Keeper
 from ._tasks import cancelled_by_owner
+from .errors import Undecodable
+from .message import Envelope
 from .transport import Delivery
 
 __all__ = ["Collector"]
@@ -22,44 +24,93 @@ class Collector:
         self._crew = crew
         self._keeper = keeper
         self._failing = failing
-        self.batch: list[Delivery] = []
+        # The list stays the same object: what it holds can be taken back, or is given back at the end.
+        self._batch: list[Delivery] = []
+        crew.batches.append(self._batch)
+        self._unsettled: list[Delivery] = []
         self._until = 0.0
+        self._alarm = float("-inf")
 
     def add(self, delivery: Delivery) -> None:
         """One more; the first sets the moment by which the batch is flushed."""
         assert self._crew.policy.batch is not None
-        if not self.batch:
+        if not self._batch:
             self._until = self._crew.runtime.clock.time() + self._crew.policy.batch.within
-            self._keeper.at(self._until, None, in_lane=False)
-        self.batch.append(delivery)
+        self._batch.append(delivery)
 
     @property
     def ready(self) -> bool:
-        """Whether it is full or old enough."""
-        assert self._crew.policy.batch is not None
-        if len(self.batch) >= self._crew.policy.batch.size:
+        """Whether it is full or old enough, and may start."""
+        crew = self._crew
+        assert crew.policy.batch is not None
+        if not self._batch or crew.paused or crew.alone:
+            return False
+        if len(self._batch) >= crew.policy.batch.size:
             return True
-        return bool(self.batch) and self._crew.runtime.clock.time() >= self._until
+        now = crew.runtime.clock.time()
+        if now >= self._until:
+            return True
+        if self._alarm <= now:  # one at a time: a batch that is full sooner leaves its alarm behind
+            self._alarm = self._until
+            self._keeper.at(self._until, None, in_lane=False)
+        return False
 
     async def handle(self, handling: Handling) -> None:
         """Call the handler with what there is; acknowledge all, or judge each."""
-        batch, self.batch = self.batch, []
+        batch = self._unsettled = self._batch[:]
+        self._batch.clear()
+        self._crew.begin(batch)
+        try:
+            fit, values = await self._fitting(batch[:], handling)
+            if fit:
+                await self._call(fit, values, handling)
+        finally:
+            # Cancelled: neither success nor failure; given back at the end.
+            self._batch[:0] = self._unsettled
+
+    async def _fitting(
+        self, batch: list[Delivery], handling: Handling
+    ) -> tuple[list[Delivery], list[Any]]:
+        """Those that can be given to the handler: what does not fit must not fail its neighbours."""
+        fit: list[Delivery] = []
+        values: list[Any] = []
+        unfit: list[tuple[Delivery, Undecodable]] = []
+        for delivery in batch:
+            assert isinstance(delivery.content, Envelope)
+            assert handling.convert is not None
+            try:
+                values.append(handling.convert(delivery.content))
+                fit.append(delivery)
+            except Undecodable as error:
+                unfit.append((delivery, error))
+        for delivery, misfit in unfit:
+            await self._failed(delivery, handling, misfit)
+        return fit, values
+
+    async def _call(
+        self, batch: list[Delivery], values: list[Any], handling: Handling
+    ) -> None:
         assert handling.invoke_batch is not None
         current.set(None)  # a batch has no single cause
         try:
-            await handling.invoke_batch(batch)
+            await handling.invoke_batch(batch, values)
         except BaseException as error:
             if cancelled_by_owner(error):
-                self.batch = batch
                 raise
             for delivery in batch:
-                following = await self._failing.failed(delivery, handling, error)
-                self._crew.lanes.requeue(following)
-            self._crew.look_again()
+                await self._failed(delivery, handling, error)
             return
         self._crew.acks.extend(batch)
+        self._unsettled.clear()
         await self._crew.flush()
         for delivery in batch:
             self._crew.lanes.open(delivery)
+        self._crew.look_again()
 
-
+    async def _failed(
+        self, delivery: Delivery, handling: Handling, error: BaseException
+    ) -> None:
+        self._unsettled.remove(delivery)
+        following = await self._failing.failed(delivery, handling, error)
+        self._crew.lanes.requeue(following)
+        self._crew.look_again()

@@ -75,16 +75,17 @@ class Consumer:
         crew = self.crew
         if crew.acks:
             await crew.flush()
-        back = [*self._abandoned, *crew.lanes.withdraw(lambda _: True), *self.keeper.give_up()]
-        back.extend(crew.lanes.withdraw(lambda _: True))
+        back = [*self._abandoned, *self.keeper.take_back()]
         self._abandoned.clear()
         await crew.settler.release(back)
         crew.forget(back)
+        for cut_short in [d for d in crew.running if d.loan is not None]:
+            cut_short.loan.finished()  # type: ignore[union-attr]
 
     async def stop_receiving(self) -> None:
         """Fetch nothing more, finish what runs, give the rest back."""
         self.crew.stopping = True
-        back = [*self.keeper.give_up(), *self.crew.lanes.withdraw(lambda _: True)]
+        back = self.keeper.take_back()
         self.crew.look_again()
         await self.crew.settler.release(back)
         self.crew.forget(back)
@@ -92,13 +93,16 @@ class Consumer:
 
     async def finished_before(self, horizon: float) -> None:
         """Wait until nothing is held but what waits for a time after ``horizon``."""
-        while self.crew.lanes.held > self.keeper.later_than(horizon):
+        while not self.crew.stands_still and (
+            self.crew.lanes.held > self.keeper.later_than(horizon)
+        ):
             await self.crew.change()
 
     async def _work(self) -> None:
         crew = self.crew
         working_for.set(crew)
         collector = Collector(crew, self.keeper, self._failing)
+        crew.workers += 1
         try:
             while not crew.stopping:
                 # One scope for many receives: entering one costs as much as handling an event.
@@ -108,7 +112,9 @@ class Consumer:
                     else:
                         await self._collect(intake, collector)
         finally:
-            self._abandoned.extend(collector.batch)
+            crew.workers -= 1
+            if crew.quiet is not None:
+                crew.quiet()
 
     async def _collect(self, intake: anyio.CancelScope, collector: Collector) -> None:
         lanes = self.crew.lanes
@@ -131,7 +137,7 @@ class Consumer:
             isinstance(content, Envelope)
             and self._routes.find(content.type) is not None
             and delivery.delivered == 1
-            and delivery.due is None
+            and (delivery.due is None or delivery.due <= self._runtime.clock.time())
             and not delivery.lost
         )
 
@@ -178,10 +184,7 @@ class Consumer:
         content = delivery.content
         assert isinstance(content, Envelope)
         crew = self.crew
-        if crew.tracked:
-            crew.running.add(delivery)
-            if delivery.loan is not None:
-                delivery.loan.running += 1
+        crew.begin([delivery])
         current.set(content)
         try:
             result = await handling.invoke(content, delivery)

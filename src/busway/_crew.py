@@ -66,6 +66,9 @@ class Crew:
         self.stopping = False
         self.alone = False
         """A suspect runs: nobody else starts or fetches."""
+        self.workers = 0
+        self.batches: list[list[Delivery]] = []
+        """What each worker collects for its next batch; one list per worker for good."""
         self.fetching: anyio.CancelScope | None = None
         self._idle: list[anyio.Event] = []
         self._changed: anyio.Event | None = None
@@ -76,6 +79,33 @@ class Crew:
     def idle_workers(self) -> int:
         return len(self._idle)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no worker handles anything."""
+        return len(self._idle) + (self.fetching is not None) >= self.workers
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing of it will ever end by itself: it is paused, and no handler runs who
+        could go on with it."""
+        return self.paused and self.at_rest
+
+    def gate(self) -> None:
+        """``paused`` or ``alone`` changed: let workers start what waits, or nothing of it."""
+        shut = self.paused or self.alone
+        self.lanes.shut(shut)
+        if not shut:
+            self.look_again()
+        self.changed()
+
+    def begin(self, deliveries: list[Delivery]) -> None:
+        """These start."""
+        if self.tracked:
+            self.running.update(deliveries)
+            for delivery in deliveries:
+                if delivery.loan is not None:
+                    delivery.loan.running += 1
+
     async def flush(self) -> None:
         """Acknowledge what was handled."""
         # The list stays the same object: workers hold it.
@@ -85,9 +115,13 @@ class Crew:
             await self.settler.ack(batch)
         except LetGo:
             pass  # said aloud by the settler; it comes again when the loan ends
-        finally:
+        except BaseException:
+            # Cancelled: it was handled all the same, and is acknowledged in the consumer's last words.
+            self.acks[:0] = batch
+            raise
+        if self.group.patterns:  # a reply is no event that somebody handled
             self.runtime.counters.handled += len(batch)
-            self.forget(batch)
+        self.forget(batch)
 
     def forget(self, deliveries: list[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
@@ -108,6 +142,8 @@ class Crew:
         self._idle.append(event)
         if self.quiet is not None:
             self.quiet()
+        if self.paused:
+            self.changed()
         try:
             await event.wait()
         finally:

@@ -123,6 +123,8 @@ class DeadLetters:
         Raises PublishError or PublishUnknown when one cannot be sent; those before it were. Bytes that
         are no envelope are never replayed.
         """
+        if rate is not None and not rate > 0:
+            raise OptionError(f"rate={rate!r}: it takes more than 0 letters per second")
         discards = self._discards()
         letters = await self._chosen(ids, filters)
         replayed: list[str] = []
@@ -164,10 +166,12 @@ class DeadLetters:
         assert isinstance(content, Envelope)
         if edit is not None:
             content = edit(content)
+            if not isinstance(content, Envelope):
+                raise OptionError(f"edit returned {content!r} for letter {dead.id}: no envelope")
         story = Story(self._group, dead.handler, replays=dead.replays + 1)
         address = Address(dead.channel, Purpose.RETRY, self._group)
         runtime = self._runtime
-        item = Outgoing(content, address, runtime.encoder, 1, None, story, waits=False)
+        item = Outgoing(content, address, runtime.resender, 1, None, story, waits=False)
         (outcome,) = await runtime.transport.send([item], timeout=runtime.timeout)
         if isinstance(outcome, Unknown):
             raise PublishUnknown(f"letter {dead.id}: {outcome.error}") from outcome.error

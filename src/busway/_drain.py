@@ -25,7 +25,8 @@ class Drain:
 
     async def wait(self, runners: Collection[GroupRunner], deadline: float = math.inf) -> None:
         """Until nothing waits, nothing runs, and no retry is due before ``deadline`` (of the event
-        loop's clock). What was published with ``delay=`` is not waited for."""
+        loop's clock). What was published with ``delay=`` is not waited for, nor what lies in a
+        paused group."""
         pause = 0.0
         while True:
             horizon = self._runtime.clock.time() + (deadline - anyio.current_time())
@@ -53,5 +54,6 @@ def _waits(state: GroupState, horizon: float) -> bool:
 
 
 def _names(runners: Iterable[GroupRunner]) -> set[str]:
-    """The groups as the transport names them."""
-    return {r.consumer.crew.group.name for r in runners if r.consumer is not None}
+    """The groups as the transport names them, without those that stand still."""
+    crews = [r.consumer.crew for r in runners if r.consumer is not None]
+    return {crew.group.name for crew in crews if not crew.stands_still}

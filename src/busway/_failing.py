@@ -88,10 +88,9 @@ class Failing:
         if self._in_place(after, self.retry_of(handling, content.type)):
             self.wait(delivery, self._runtime.clock.time() + after)
             return None
-        delivery.attempt -= 1
         story = self._story(delivery, handling)
         return await self._settled(
-            delivery, lambda: self._crew.settler.again(delivery, after, story)
+            delivery, lambda: self._crew.settler.again(delivery, after, story, counts=False)
         )
 
     def _in_place(self, after: float, retry: Retry) -> bool:
@@ -116,18 +115,21 @@ class Failing:
         crew, runtime = self._crew, self._runtime
         if crew.policy.broadcast:
             runtime.drop(delivery.content, crew.group.name, f"broadcast is not kept: {reason}")
-            return await self._settled(delivery, lambda: crew.settler.ack([delivery]))
-        following = await self._settled(
+            return await self._settled(delivery, lambda: crew.settler.forsake(delivery, story))
+        return await self._settled(
             delivery, lambda: crew.settler.dead(delivery, story, error, reason)
         )
-        return following
 
     async def crashed(
         self, delivery: Delivery, handling: Handling, dead: Dead
     ) -> Delivery | None:
         """Handed out again and again, and nobody ever came back."""
         story = self._story(delivery, handling)
-        story = msgspec.structs.replace(story, kind="Crashed", reason=dead.reason)
+        now = self._runtime.clock.time()
+        first = now if story.first_failed is None else story.first_failed
+        story = msgspec.structs.replace(
+            story, kind="Crashed", reason=dead.reason, first_failed=first, last_failed=now
+        )
         return await self.dead(delivery, story, None, dead.reason)
 
     async def answer(self, delivery: Delivery, result: object) -> Delivery | None:
@@ -157,8 +159,9 @@ class Failing:
         story = self._story(delivery, None)
         if await self._members.others_match(content.type):
             # Not an attempt: it goes to the group's retry address for the member that handles it.
-            delivery.attempt -= 1
-            return await self._settled(delivery, lambda: crew.settler.again(delivery, 0.1, story))
+            return await self._settled(
+                delivery, lambda: crew.settler.again(delivery, 0.1, story, counts=False)
+            )
         if delivery.story is not None:
             reason = "no handler of this group matches its topic any more"
             return await self.dead(delivery, story, None, reason)
@@ -166,8 +169,11 @@ class Failing:
         return await self._settled(delivery, lambda: crew.settler.ack([delivery]))
 
     def _story(self, delivery: Delivery, handling: Handling | None) -> Story:
-        name = "" if handling is None else handling.name
-        return delivery.story or Story(self._crew.group.name, name)
+        story = delivery.story or Story(self._crew.group.name)
+        if handling is None or story.handler == handling.name:
+            return story
+        # Handlers of equal patterns take turns: the story names the last.
+        return msgspec.structs.replace(story, handler=handling.name)
 
     async def _settled(
         self, delivery: Delivery, settle: Callable[[], Awaitable[object]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
@@ -15,14 +16,23 @@ from ._handling import Handling
 from ._routes import Routes
 from ._runtime import Runtime
 from ._subscription import Options, Spec
-from .errors import GroupError, MissingPower
+from ._tasks import cancelled_by_owner
+from .errors import GroupError, MissingPower, StateError
 from .transport import Follows, Group, Start
 
-__all__ = ["GroupRunner", "Subscription"]
+__all__ = ["GroupRunner", "Life", "Subscription"]
 
 _CLOSING = 10.0
 
 Channels = Callable[[tuple[str, ...]], frozenset[str] | None]
+
+
+class Life(Protocol):
+    """What begins when a group opens and ends when it closes: an actor's."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class GroupRunner:
@@ -42,11 +52,12 @@ class GroupRunner:
         self._bound = bound
         self._channels = channels
         self._opened = anyio.Event()
+        self._failure: Exception | None = None
+        self._unwanted = False
         self.paused = False
         self.opening = False
-        """Somebody asked for it to be opened while the bus runs."""
-        self.on_open: list[Callable[[], Awaitable[None]]] = []
-        self.on_close: list[Callable[[], Awaitable[None]]] = []
+        """It is open, or somebody asked for it to be opened."""
+        self.lives: list[Life] = []
 
     @property
     def group(self) -> Group:
@@ -102,61 +113,110 @@ class GroupRunner:
                     f"group {self.name!r}: {name} and {other.name}: a group that takes "
                     "batches has one handler. Give one of them a group of its own"
                 )
+        if self.lives:
+            raise GroupError(
+                f"group {self.name!r} is an actor's: it has one mailbox and one life. Give {name} a "
+                "group of its own"
+            )
+        if self.opening:
+            self._check_open(name, mine)
+
+    def _check_open(self, name: str, mine: Options) -> None:
+        policy = self.policy
+        faster = mine.concurrency is not None and mine.concurrency != policy.concurrency
+        if faster or (mine.order == "key" and not policy.ordered):
+            raise GroupError(
+                f"group {self.name!r} is open with concurrency={policy.concurrency}, "
+                f"order={'key' if policy.ordered else None!r}; {name} cannot change that now. "
+                "Subscribe it before the bus starts, or use a new group"
+            )
+        feed = None if self.consumer is None else self.consumer.crew.feed
+        if feed is not None and not isinstance(feed, Follows):
+            raise MissingPower(
+                f"group {self.name!r} is open, and its transport cannot change the patterns of an "
+                "open group (power: Follows). Subscribe before the bus starts, or use a new group"
+            )
 
     async def run(
         self, runtime: Runtime, *, task_status: anyio.abc.TaskStatus[None]
     ) -> None:
         """Join, work, leave. Raises TransportError when joining fails."""
         group = self.group
+        self.opening = True
+        self._failure = None
         self.ended = anyio.Event()
         try:
             async with runtime.transport.listen(group) as feed:
                 consumer = Consumer(runtime, feed, group, self.policy, self.routes)
-                consumer.crew.paused = self.paused
                 await consumer.members.announce(group)
-                for opening in self.on_open:
-                    await opening()
-                try:
-                    self.consumer = consumer
-                    self._opened.set()
-                    await consumer.run(task_status)
-                finally:
-                    await self._close()
+                async with AsyncExitStack() as living:
+                    for life in self.lives:
+                        await life.start()
+                        living.push_async_callback(self._end, life, runtime)
+                    await self._work(consumer, group, task_status)
+        except Exception as error:
+            self._failure = error
+            raise
         finally:
-            self.consumer = None
-            self.opening = False
-            self._opened = anyio.Event()
-            self.ended.set()
+            self.closed()
 
-    async def _close(self) -> None:
+    async def _work(
+        self, consumer: Consumer, group: Group, ready: anyio.abc.TaskStatus[None]
+    ) -> None:
+        self.consumer = consumer
+        if self.paused:
+            self.pause()
+        if self._unwanted:
+            ready.started()
+            return
+        if self.routes.patterns != group.patterns and not self.private:
+            await self.follow()  # somebody subscribed while it was being opened
+        self._opened.set()
+        await consumer.run(ready)
+
+    async def _end(self, life: Life, runtime: Runtime) -> None:
+        # What an actor does at its end must not keep others from theirs.
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING) as scope:
-            for closing in self.on_close:
-                await closing()
+            try:
+                await life.stop()
+            except BaseException as error:
+                if cancelled_by_owner(error):
+                    raise
+                runtime.log.exception("group %r: on_stop failed", self.name)
         if scope.cancelled_caught:
-            raise TimeoutError(f"group {self.name!r}: on_stop took over {_CLOSING:g} s")
+            runtime.log.error("group %r: on_stop took over %g s", self.name, _CLOSING)
+
+    def closed(self) -> None:
+        """It does not receive any more, or never did."""
+        self.consumer = None
+        self.opening = False
+        waited, self._opened = self._opened, anyio.Event()
+        waited.set()
+        self.ended.set()
 
     async def opened(self) -> None:
-        """Wait until it receives."""
+        """Wait until it receives. Raises what kept it from being opened."""
         await self._opened.wait()
+        if self.consumer is None:
+            if self._failure is not None:
+                raise self._failure
+            raise StateError(f"group {self.name!r} was closed before it received anything")
 
     async def follow(self) -> None:
-        """Tell the transport about patterns that changed while it was open."""
+        """Tell the transport about patterns that changed while it was open, if it wants to know."""
         consumer = self.consumer
         if consumer is None:
             return
         feed = consumer.crew.feed
-        if not isinstance(feed, Follows):
-            raise MissingPower(
-                f"group {self.name!r} is open, and its transport cannot change the patterns of an "
-                "open group (power: Follows). Subscribe before the bus starts, or use a new group"
-            )
-        await feed.follow(self.group)
+        if isinstance(feed, Follows):
+            await feed.follow(self.group)
         await consumer.members.announce(self.group)
 
     async def stop(self) -> None:
         """Leave the group. From inside one of its own handlers it does not wait for the end."""
         consumer = self.consumer
         if consumer is None:
+            self._unwanted = True
             return
         ended = self.ended
         await consumer.stop_receiving()
@@ -164,15 +224,16 @@ class GroupRunner:
             await ended.wait()
 
     def pause(self) -> None:
-        self.paused = True
-        if self.consumer is not None:
-            self.consumer.crew.paused = True
+        self._set_paused(True)
 
     def resume(self) -> None:
-        self.paused = False
+        self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        self.paused = paused
         if self.consumer is not None:
-            self.consumer.crew.paused = False
-            self.consumer.crew.look_again()
+            self.consumer.crew.paused = paused
+            self.consumer.crew.gate()
 
 
 def _nothing(topic: str) -> bool:
@@ -213,7 +274,7 @@ class Subscription:
 
     async def ready(self) -> None:
         """Wait until its group receives: for a subscription added while the bus runs. ``start``
-        returns when all that were added before receive."""
+        returns when all that were added before receive. Raises what kept it from being opened."""
         await self.runner.opened()
 
     def pause(self) -> None:
@@ -226,8 +287,9 @@ class Subscription:
         self.runner.resume()
 
     async def stop(self) -> None:
-        """Take the subscription back. What it is handling is finished first; other handlers of its
-        group go on. From inside its own handler it returns before that. Twice is harmless."""
+        """Take the subscription back: it starts nothing more. What it is handling is finished first,
+        unless other handlers keep its group open, or this is called from inside its own handler:
+        then it goes on while this returns. Twice is harmless."""
         await self._remove(self)
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 
-from ._group import Channels, GroupRunner, Subscription
+from ._group import Channels, GroupRunner, Life, Subscription
 from ._handling import Handling
 from ._invoke import Call, batch_invoke, exact_class, single_invoke
 from ._routing import matcher
@@ -41,15 +41,28 @@ class Groups:
         self._defaults: dict[str, Spec] = {}
 
     def add(
-        self, name: str, specs: Sequence[Spec], bus: BusPart, remove: Remove
+        self,
+        name: str,
+        specs: Sequence[Spec],
+        bus: BusPart,
+        remove: Remove,
+        life: Life | None = None,
     ) -> Subscription:
-        """Put a handler, or an actor's methods, into their group. Raises GroupError, HandlerError."""
+        """Put a handler, or an actor's methods with its life, into their group.
+
+        Raises GroupError, HandlerError.
+        """
         options = specs[0].options
         group = options.group or self._default(name, specs[0])
         runner = self.runners.get(group)
         if runner is None:
             runner = GroupRunner(group, self._member, self._bound, self._channels)
         runner.check(name, options)
+        if life is not None and runner.subscriptions:
+            raise GroupError(
+                f"group {group!r} has handlers, and an actor has one mailbox of its own. Give "
+                f"{name} a group of its own"
+            )
         subscription = Subscription(name, specs, runner, remove)
         for spec in specs:
             handling = Handling(spec.name, spec.patterns, _never, options.retry)
@@ -58,6 +71,8 @@ class Groups:
         for handling in subscription.handlings:
             runner.routes.add(handling)
         runner.subscriptions.append(subscription)
+        if life is not None:
+            runner.lives.append(life)
         self.runners[group] = runner
         return subscription
 
@@ -94,7 +109,7 @@ class Groups:
     def _default(self, name: str, spec: Spec) -> str:
         group = f"{self._runtime.service}.{name}"
         other = self._defaults.setdefault(group, spec)
-        if other.function is not spec.function and group in self.runners:
+        if other.function != spec.function and group in self.runners:
             raise GroupError(
                 f"two handlers named {name!r} would share the default group {group!r}, so that "
                 f"each got only some of the events: {_where(other.function)} and "
@@ -108,8 +123,13 @@ class Groups:
     ) -> None:
         options = spec.options
         own = list(options.middleware)
+        around = [*self._middleware, *own]
         if options.dedupe is not None:
+            # Outermost: an event is marked as handled only when all around its handler succeeded.
+            # Inside of a middleware that then fails (a commit), its retry would be taken for a
+            # duplicate, and the event be lost.
             own.insert(0, dedupe(options.dedupe))
+            around.insert(0, own[0])
         in_batches = options.batch is not None
         call = Call(
             spec.function,
@@ -117,14 +137,14 @@ class Groups:
             subscription.group,
             bus,
             self._runtime,
-            own if in_batches else [*self._middleware, *own],
+            own if in_batches else around,
             options.timeout,
             subscription,
         )
         if in_batches:
-            invoke = batch_invoke(call)
-            handling.invoke_batch = invoke
-            handling.invoke = lambda envelope, delivery: invoke([delivery])
+            convert, invoke = batch_invoke(call)
+            handling.convert, handling.invoke_batch = convert, invoke
+            handling.invoke = lambda envelope, delivery: invoke([delivery], [convert(envelope)])
         else:
             handling.invoke = single_invoke(call)
             handling.exact = exact_class(call)

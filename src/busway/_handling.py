@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ._convert import Converter
 from ._verdict import Retry
 from .message import Envelope
 from .transport import Delivery
 
-__all__ = ["Handling", "Invoke"]
+__all__ = ["BatchInvoke", "Handling", "Invoke"]
 
 Invoke = Callable[[Envelope, Delivery], Awaitable[Any]]
+
+BatchInvoke = Callable[[list[Delivery], list[Any]], Awaitable[Any]]
+"""Takes deliveries and what ``convert`` made of each."""
 
 
 class Handling:
     """A handler with its middleware, composed once, and its retry policy."""
 
-    __slots__ = ("direct", "exact", "invoke", "invoke_batch", "name", "patterns", "retry")
+    __slots__ = ("convert", "direct", "exact", "invoke", "invoke_batch", "name", "patterns", "retry")
 
     def __init__(
         self, name: str, patterns: tuple[str, ...], invoke: Invoke, retry: Retry | None
@@ -25,7 +29,9 @@ class Handling:
         self.name = name
         self.patterns = patterns
         self.invoke = invoke
-        self.invoke_batch: Callable[[list[Delivery]], Awaitable[Any]] | None = None
+        self.invoke_batch: BatchInvoke | None = None
+        self.convert: Converter | None = None
+        """For each event of a batch."""
         self.retry = retry
         self.exact: type | None = None
         """Events of exactly this class can be given to ``direct`` as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from typing import Any
@@ -13,14 +13,14 @@ import anyio.abc
 
 from ._background import spawn
 from ._context import current, working_for
+from ._crew import Crew
 from ._drain import Drain
 from ._group import GroupRunner
 from ._runtime import Runtime
-from .errors import StateError, TransportError
+from .errors import StateError
 from .transport import Volatile
 
 __all__ = ["Host", "State"]
-
 
 _GRACE_AFTER_FAILURE = 5.0
 
@@ -49,7 +49,8 @@ class Host:
         self._stop = anyio.Event()
         self._grace: anyio.CancelScope | None = None
         self._deadline = math.inf
-        self._error: BaseException | None = None
+        self._connecting: anyio.CancelScope | None = None
+        self._opened = False
         self.failure: BaseException | None = None
         """Why it stopped by itself."""
         self._runners: dict[str, GroupRunner] = {}
@@ -69,30 +70,32 @@ class Host:
     async def start(self, runners: Sequence[GroupRunner]) -> None:
         """Connect and open these groups; returns when each receives.
 
-        Raises StateError when it was started before, TransportError when the broker cannot be had;
-        then nothing is left running.
+        Raises StateError when it was started before, or stopped meanwhile, TransportError when the
+        broker cannot be had; then nothing is left running.
         """
         if self.state not in (State.NEW, State.STOPPED):
             raise StateError(f"the bus is {self.state.value}: start() once, stop() before the next")
         self._enter(State.STARTING)
         self._started, self._finished = anyio.Event(), anyio.Event()
         self._stop, self._grace = anyio.Event(), None
-        self._deadline, self._error = math.inf, None
+        self._deadline, self.failure = math.inf, None
+        self._connecting, self._opened = anyio.CancelScope(), False
         self._runners = {runner.name: runner for runner in runners}
         spawn(self._main, "busway host")
         try:
             await self._started.wait()
         except BaseException:
-            self._deadline = 0.0
             self._abort()
             with anyio.CancelScope(shield=True):
                 await self._finished.wait()
             raise
-        failed: BaseException | None = self._error
-        if failed is not None:
-            with anyio.CancelScope(shield=True):
-                await self._finished.wait()
-            raise failed
+        if self._opened:
+            return
+        with anyio.CancelScope(shield=True):
+            await self._finished.wait()
+        failure: BaseException | None = self.failure
+        self.failure = None  # it is raised here, and not again when the bus is left
+        raise failure or StateError("the bus was stopped while it was starting")
 
     async def stop(self, grace: float) -> None:
         """Stop within ``grace`` seconds. A second call waits for the first, or shortens it."""
@@ -101,14 +104,20 @@ class Host:
         self._deadline = min(self._deadline, anyio.current_time() + max(grace, 0.0))
         if self._grace is not None:
             self._grace.deadline = self._deadline
-        if self.state is State.RUNNING:
+        if self.state is State.STARTING:
+            self._abort()
+        elif self.state is State.RUNNING:
             self._enter(State.STOPPING)
         self._stop.set()
-        if working_for.get() is not None:
+        if self._is_inside():
             return  # from inside a handler: waiting for the end would be waiting for ourselves
         # Left half-way, a bus would go on receiving with nobody to see it. The grace bounds it.
         with anyio.CancelScope(shield=True):
             await self._finished.wait()
+
+    def _is_inside(self) -> bool:
+        crew = working_for.get()
+        return isinstance(crew, Crew) and crew.runtime is self._runtime
 
     @property
     def finished(self) -> anyio.Event:
@@ -122,9 +131,14 @@ class Host:
     def fail(self, error: BaseException) -> None:
         """Stop the whole bus because of this; ``run`` and ``async with`` raise it."""
         self._runtime.log.critical("the bus stops: %s", error, exc_info=error)
-        self.failure = error
+        self.failure = self.failure or error
         self._deadline = min(self._deadline, anyio.current_time() + _GRACE_AFTER_FAILURE)
-        self._enter(State.STOPPING)
+        if self._grace is not None:
+            self._grace.deadline = self._deadline
+        if self.state is State.STARTING:
+            self._abort()
+        elif self.state is State.RUNNING:
+            self._enter(State.STOPPING)
         self._stop.set()
 
     async def open_group(self, runner: GroupRunner) -> None:
@@ -134,15 +148,19 @@ class Host:
         await self._tasks.start(self._group, runner)
 
     def open_group_soon(self, runner: GroupRunner) -> None:
-        """The same from code that cannot wait."""
-        assert self._tasks is not None
+        """The same from code that cannot wait. What keeps it from being opened is logged, and
+        raised by ``GroupRunner.opened``."""
+        known = self._runners.get(runner.name) is runner
         self._runners[runner.name] = runner
+        if self._tasks is None or (known and self.state is State.STARTING):
+            return  # its turn comes while the bus starts
+        runner.opening = True
         self._tasks.start_soon(self._open_reporting, runner)
 
-    def soon(self, run: Step) -> None:
-        """Do something beside the caller."""
-        assert self._tasks is not None
-        self._tasks.start_soon(run)
+    def soon(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Do something beside the caller; that it failed is logged."""
+        if self._tasks is not None:
+            self._tasks.start_soon(self._reporting, what, run)
 
     def forget_group(self, runner: GroupRunner) -> None:
         self._runners.pop(runner.name, None)
@@ -150,8 +168,17 @@ class Host:
     async def _open_reporting(self, runner: GroupRunner) -> None:
         try:
             await self.open_group(runner)
-        except TransportError as error:
-            self._runtime.log.error("group %r could not be opened: %s", runner.name, error)
+        except Exception as error:
+            self._runtime.log.error(
+                "group %r could not be opened: %s", runner.name, error, exc_info=error
+            )
+
+    async def _reporting(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        _belong_to_nobody()
+        try:
+            await run()
+        except Exception as error:
+            self._runtime.log.error("%s failed: %s", what, error, exc_info=error)
 
     async def _group(
         self,
@@ -159,50 +186,66 @@ class Host:
         *,
         task_status: anyio.abc.TaskStatus[None],
     ) -> None:
+        _belong_to_nobody()  # it may be opened by a handler
         await runner.run(self._runtime, task_status=task_status)
 
     def _abort(self) -> None:
         self._stop.set()
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
 
     async def _main(self) -> None:
-        # What the caller was handling is no cause of what this bus does.
-        current.set(None)
-        working_for.set(None)
+        _belong_to_nobody()
         try:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self._runtime.transport)
-                async with anyio.create_task_group() as tasks:
-                    self._tasks = tasks
-                    await self._open_all(tasks)
-                    await self._stop.wait()
-                    await self._steps()
-                    tasks.cancel_scope.cancel()
+                assert self._connecting is not None
+                with self._connecting as connecting:
+                    await stack.enter_async_context(self._runtime.transport)
+                if not connecting.cancel_called:
+                    await self._live()
         except BaseException as error:
             self._report(error)
         finally:
             self._tasks = None
+            for runner in self._runners.values():
+                runner.closed()
             self._enter(State.STOPPED)
             self._started.set()
             self._finished.set()
 
+    async def _live(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            await self._open_all(tasks)
+            await self._stop.wait()
+            await self._steps()
+            tasks.cancel_scope.cancel()
+
     def _report(self, error: BaseException) -> None:
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if not self._started.is_set():
-            self._error = error
-        elif not isinstance(error, anyio.get_cancelled_exc_class()):
-            self._runtime.log.critical("the bus broke and has stopped", exc_info=error)
-        else:
+        errors = list(_leaves(error))
+        cancelled = anyio.get_cancelled_exc_class()
+        first = next((e for e in errors if not isinstance(e, cancelled)), None)
+        if first is None:
             self._runtime.log.error("the bus was cancelled from outside and has stopped")
+            return
+        self.failure = self.failure or first
+        if self._opened:
+            self._runtime.log.critical("the bus broke and has stopped", exc_info=error)
+        elif len(errors) > 1:
+            self._runtime.log.error("the bus could not be started", exc_info=error)
 
     async def _open_all(self, tasks: anyio.abc.TaskGroup) -> None:
-        for runner in list(self._runners.values()):
-            await tasks.start(self._group, runner)
+        opened: set[GroupRunner] = set()
+        # Another may be added meanwhile, and is opened with them.
+        while left := [r for r in self._runners.values() if not (r in opened or r.opening)]:
+            opened.add(left[0])
+            await tasks.start(self._group, left[0])
         for run in self._services:
             tasks.start_soon(run)
         if not self._stop.is_set():
+            self._opened = True
             self._enter(State.RUNNING)
         self._started.set()
 
@@ -215,16 +258,41 @@ class Host:
                 await leave()
             if isinstance(self._runtime.transport, Volatile):
                 await self._drain.wait(list(self._runners.values()), self._deadline)
-        runners = [runner for runner in self._runners.values() if runner.consumer is not None]
+            # Replies last: a handler that is to finish may wait for one.
+            for private in (False, True):
+                await self._end_groups(private)
+        self._say_cancelled()
+
+    async def _end_groups(self, private: bool) -> None:
+        runners = [r for r in self._runners.values() if r.private is private]
         for runner in runners:
             if runner.consumer is not None:
                 await runner.consumer.stop_receiving()
-        with anyio.CancelScope(deadline=self._deadline) as self._grace:
-            for runner in runners:
-                await runner.ended.wait()
-        left = [runner.name for runner in runners if not runner.ended.is_set()]
+        for runner in runners:
+            await runner.ended.wait()
+
+    def _say_cancelled(self) -> None:
+        left = [
+            runner.name
+            for runner in self._runners.values()
+            if runner.consumer is not None and not runner.consumer.crew.at_rest
+        ]
         if left:
             self._runtime.log.warning(
                 "grace is over: handlers of %s are cancelled and their events given back",
                 ", ".join(left),
             )
+
+
+def _belong_to_nobody() -> None:
+    """What the caller was handling is no cause of what this task does."""
+    current.set(None)
+    working_for.set(None)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

@@ -12,7 +12,7 @@ import msgspec
 from ._convert import Converter, converter
 from ._declared import declared_for
 from ._handlers import Signature, as_async, is_async
-from ._handling import Invoke
+from ._handling import BatchInvoke, Invoke
 from ._runtime import Runtime
 from .errors import HandlerError
 from .message import BusPart, Envelope, Message
@@ -132,8 +132,8 @@ def _timed(call: Call, invoke: Invoke) -> Invoke:
     return timed
 
 
-def batch_invoke(call: Call) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
-    """For a handler that takes a list of events."""
+def batch_invoke(call: Call) -> tuple[Converter, BatchInvoke]:
+    """For a handler that takes a list of events: what converts one, and what takes all."""
     signature = call.signature
     if signature.annotation is not None and not signature.is_list:
         raise HandlerError(
@@ -148,20 +148,19 @@ def batch_invoke(call: Call) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
     function = as_async(call.function)
     limit = call.timeout
 
-    async def invoke(deliveries: Sequence[Delivery]) -> Any:
-        pairs = [(d, d.content) for d in deliveries if isinstance(d.content, Envelope)]
-        values = [convert(envelope) for _, envelope in pairs]
+    async def invoke(deliveries: list[Delivery], values: list[Any]) -> Any:
         arguments: list[Any] = [values]
         if signature.takes_message:
             arguments.append(
                 [
-                    Message(envelope, value, call.group, d, call.bus, call.subscription)
-                    for (d, envelope), value in zip(pairs, values, strict=True)
+                    Message(d.content, value, call.group, d, call.bus, call.subscription)
+                    for d, value in zip(deliveries, values, strict=True)
+                    if isinstance(d.content, Envelope)
                 ]
             )
         with anyio.fail_after(limit):
             return await function(*arguments)
 
-    return invoke
+    return convert, invoke
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 import anyio
+import anyio.abc
 import msgspec
 
 from ._crew import Crew
@@ -41,7 +42,8 @@ class Keeper:
         self._crew = crew
         self._group = crew.group.name
         self._extends = crew.feed if isinstance(crew.feed, Extends) else None
-        self._extended = time.monotonic()
+        self._extended = (time.monotonic(), crew.runtime.clock.time())
+        self._doing: set[str] = set()
         self._timers: list[_Timer] = []
         self._order = count()
         self._nudge = anyio.Event()
@@ -63,21 +65,34 @@ class Keeper:
         self._nudge.set()
 
     def later_than(self, moment: float) -> int:
-        """How many deliveries wait for a time after that moment."""
-        return sum(t.when > moment and t.delivery is not None for t in self._timers)
+        """How many deliveries wait for a time after that moment, or were published with a delay."""
+        return sum(
+            t.delivery is not None
+            and (t.when > moment or not (t.in_lane or t.delivery.story is not None))
+            for t in self._timers
+        )
 
     def waiting(self) -> Iterator[Delivery]:
         for timer in self._timers:
             if timer.delivery is not None:
                 yield timer.delivery
 
-    def give_up(self) -> list[Delivery]:
-        """Take out everything that waits for its time."""
-        timers = [timer for timer in self._timers if timer.delivery is not None]
-        self._timers.clear()
+    def take_back(self) -> list[Delivery]:
+        """Take out everything that is held and does not run, each lane's in its order."""
+        first = [d for batch in self._crew.batches for d in batch]
+        for batch in self._crew.batches:
+            batch.clear()
+        # Before the waits end: no lane shall go on with what was parked behind them.
+        parked = self._crew.lanes.withdraw(lambda _: True)
+        timers = sorted(timer for timer in self._timers if timer.delivery is not None)
+        self._timers = [timer for timer in self._timers if timer.delivery is None]
         for timer in timers:
             self._end_wait(timer)
-        return [timer.delivery for timer in timers if timer.delivery is not None]
+        for delivery in first:
+            self._crew.lanes.open(delivery)
+        waited = [t.delivery for t in timers if t.in_lane and t.delivery is not None]
+        early = [t.delivery for t in timers if not t.in_lane and t.delivery is not None]
+        return [*waited, *first, *parked, *early]
 
     def _end_wait(self, timer: _Timer) -> None:
         assert timer.delivery is not None
@@ -88,6 +103,10 @@ class Keeper:
 
     async def run(self) -> None:
         """Until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            await self._keep(tasks)
+
+    async def _keep(self, tasks: anyio.abc.TaskGroup) -> None:
         while True:
             busy = self._crew.lanes.held > 0
             unsent = len(self._crew.acks)
@@ -98,10 +117,25 @@ class Keeper:
             if busy:
                 self._report_blocked(time.monotonic() - started)
             self._fire()
-            if unsent and self._crew.acks:
-                await self._crew.flush()
-            await self._give_back_revoked()
-            await self._extend()
+            # Each beside this loop: a broker that cannot be told must not hold up the others.
+            if unsent and self._crew.acks and self._free("flush"):
+                tasks.start_soon(self._alone, "flush", self._crew.flush)
+            if self._crew.loans and self._free("revoked"):
+                tasks.start_soon(self._alone, "revoked", self._give_back_revoked)
+            if self._must_extend() and self._free("extend"):
+                tasks.start_soon(self._alone, "extend", self._extend)
+
+    def _free(self, what: str) -> bool:
+        if what in self._doing:
+            return False
+        self._doing.add(what)
+        return True
+
+    async def _alone(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await do()
+        finally:
+            self._doing.discard(what)
 
     async def _sleep(self, tick: float | None) -> None:
         clock = self._runtime.clock
@@ -114,13 +148,14 @@ class Keeper:
             self._nudge = anyio.Event()
 
     def _fire(self) -> None:
-        fired = 0
+        fired, flushes = 0, False
         now = self._runtime.clock.time()
         lanes = self._crew.lanes
         while self._timers and self._timers[0].when <= now:
             timer = heapq.heappop(self._timers)
             fired += 1
             if timer.delivery is None:
+                flushes = True
                 continue
             if timer.in_lane:
                 lanes.resume(timer.delivery)
@@ -130,12 +165,11 @@ class Keeper:
                 lanes.ready.append(timer.delivery)
         if fired:
             # Whoever fetches is asleep in the broker's hands; without this nobody would start them.
-            self._crew.wake(fired)
+            # Whose batch is old enough is not known here, so all of them look.
+            self._crew.wake(self._crew.idle_workers if flushes else fired)
             self._crew.interrupt()
 
     async def _give_back_revoked(self) -> None:
-        if not self._crew.loans:
-            return
         lost = self._crew.lanes.withdraw(lambda delivery: delivery.lost)
         timers = [t for t in self._timers if t.delivery is not None and t.delivery.lost]
         for timer in timers:
@@ -143,20 +177,31 @@ class Keeper:
             self._end_wait(timer)
         heapq.heapify(self._timers)
         lost.extend(timer.delivery for timer in timers if timer.delivery is not None)
+        for batch in self._crew.batches:
+            gone = [delivery for delivery in batch if delivery.lost]
+            batch[:] = [delivery for delivery in batch if not delivery.lost]
+            lost.extend(gone)
+            for delivery in gone:
+                self._crew.lanes.open(delivery)
         if lost:
             self._runtime.counters.lost += len(lost)
-            self._crew.lanes.settled(len(lost))
             await self._crew.settler.release(lost)
-            self._crew.wake(len(lost))
+            self._crew.forget(lost)
+            self._crew.look_again()
+
+    def _must_extend(self) -> bool:
+        if self._extends is None or self._crew.lanes.held == 0:
+            return False
+        # Whichever clock says so: the one that leases follow may be a test's, or be set back.
+        real, told = self._extended
+        passed = max(time.monotonic() - real, self._runtime.clock.time() - told)
+        return passed >= self._extends.lease / 3
 
     async def _extend(self) -> None:
-        if self._extends is None or self._crew.lanes.held == 0:
-            return
-        now = time.monotonic()
-        if now - self._extended < self._extends.lease / 3:
-            return
-        self._extended = now
+        assert self._extends is not None
+        self._extended = (time.monotonic(), self._runtime.clock.time())
         held = [*self._crew.running, *self._crew.lanes.waiting(), *self.waiting()]
+        held.extend(d for batch in self._crew.batches for d in batch)
         held.extend(self._crew.acks)
         try:
             lost = await self._extends.extend(held)

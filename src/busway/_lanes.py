@@ -33,6 +33,7 @@ class Lanes:
         "_many",
         "_parked",
         "_resumed",
+        "_shut",
         "bound",
         "easy",
         "held",
@@ -46,10 +47,11 @@ class Lanes:
         self._closed: dict[Hashable, deque[Delivery] | None] = {}
         self._parked = 0
         self._resumed: deque[Delivery] = deque()
+        self._shut = False
         self.ready: deque[Delivery] = deque()
         self.easy = not self._many
         """Whether ``take`` would only pop ``ready`` and ``after`` find nothing: one worker, no lane
-        closed, nothing resumed. Kept here so that the hot loop asks one question."""
+        closed, nothing resumed, not shut. Kept here so that the hot loop asks one question."""
         self.held = 0
         """Deliveries received and not yet settled."""
         self.bound = max(bound, self._least)
@@ -72,6 +74,8 @@ class Lanes:
 
     def take(self) -> Delivery | None:
         """The next that may start now, its lane closed if others can run beside it."""
+        if self._shut:
+            return None
         if self._resumed:
             self._parked -= 1
             return self._resumed.popleft()
@@ -91,7 +95,12 @@ class Lanes:
         return None
 
     def _ease(self) -> None:
-        self.easy = not (self._many or self._closed or self._resumed)
+        self.easy = not (self._many or self._closed or self._resumed or self._shut)
+
+    def shut(self, shut: bool) -> None:
+        """While shut, nothing starts: ``take`` and ``after`` give out none."""
+        self._shut = shut
+        self.easy = False
 
     def _queue(self, lane: Hashable, delivery: Delivery) -> None:
         parked = self._closed[lane]
@@ -111,6 +120,10 @@ class Lanes:
         parked = closed[lane]
         if not parked:
             del closed[lane]
+            return None
+        if self._shut:
+            # Still parked, and still the first of its lane.
+            self._resumed.append(parked.popleft())
             return None
         self._parked -= 1
         return parked.popleft()
@@ -164,19 +177,22 @@ class Lanes:
         self.open(delivery)
 
     def withdraw(self, unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
-        """Take out what waits and is unwanted; running ones, and those with a time, stay."""
-        gone = [d for d in self._resumed if unwanted(d)]
-        for delivery in gone:
+        """Take out what waits and is unwanted, each lane's in its order; running ones, and those
+        with a time, stay."""
+        resumed = [d for d in self._resumed if unwanted(d)]
+        parked: list[Delivery] = []
+        for lane, queue in self._closed.items():
+            if queue:
+                parked.extend(d for d in queue if unwanted(d))
+                self._closed[lane] = deque(d for d in queue if not unwanted(d)) or None
+        self._parked -= len(parked)
+        for delivery in resumed:
+            # After the queues: what takes its place is wanted.
             self._resumed.remove(delivery)
             self.reopen(delivery)
-        for lane, parked in self._closed.items():
-            if parked:
-                unwanted_here = [d for d in parked if unwanted(d)]
-                self._closed[lane] = deque(d for d in parked if not unwanted(d)) or None
-                self._parked -= len(unwanted_here)
-                gone.extend(unwanted_here)
-        gone.extend(d for d in self.ready if unwanted(d))
-        kept = deque(d for d in self.ready if not unwanted(d))
+        ready = [d for d in self.ready if unwanted(d)]
+        kept = [d for d in self.ready if not unwanted(d)]
+        # The deque stays the same object: workers hold it.
         self.ready.clear()
         self.ready.extend(kept)
-        return gone
+        return [*resumed, *parked, *ready]

@@ -39,7 +39,6 @@ class Living:
         parts = self._parts
         runners = parts.groups.chosen(only)
         self.from_thread.bind()  # type: ignore[attr-defined]
-        parts.emitter.closed = False
         await parts.host.start(runners)
 
     async def stop(self, *, grace: float = 30.0) -> None:
@@ -51,12 +50,11 @@ class Living:
         is harmless; a shorter grace shortens. From inside a handler it returns at once.
         """
         await self._parts.host.stop(grace)
-        if self._parts.host.state is State.STOPPED:
-            self._parts.emitter.closed = True
 
     async def drain(self, *, timeout: float | None = None) -> None:
         """Wait until nothing is left to do in this bus's groups: nothing waits, nothing runs, no
-        retry is due. What was published with ``delay=`` is not waited for.
+        retry is due. What was published with ``delay=`` is not waited for, nor what lies in a paused
+        group.
 
         Raises TimeoutError when that is not so within ``timeout`` seconds.
         """
@@ -95,26 +93,36 @@ class Living:
         supervisor escalated. Signals can be had in the main thread only.
         """
         host = self._parts.host
+        asked: list[signal.Signals] = []
+        failed: BaseException | None = None
         async with anyio.create_task_group() as tasks:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                await self.start(only=only)
-                tasks.start_soon(self._obey, signals, grace)
+                tasks.start_soon(self._obey, signals, asked, grace)
                 try:
+                    await self.start(only=only)
                     await host.finished.wait()
+                except Exception as error:
+                    failed = error  # raised below: a task group would wrap it
                 finally:
                     await self.stop(grace=grace)
                     tasks.cancel_scope.cancel()
-        if host.failure is not None:
-            raise host.failure
+        if isinstance(failed, StateError) and asked:
+            return  # stopped by a signal while it was starting
+        failed = failed or host.failure
+        if failed is not None:
+            raise failed
 
-    async def _obey(self, signals: AsyncIterator[signal.Signals], grace: float) -> None:
+    async def _obey(
+        self, signals: AsyncIterator[signal.Signals], asked: list[signal.Signals], grace: float
+    ) -> None:
         log = self._parts.runtime.log
         async with anyio.create_task_group() as tasks:
-            asked = 0
             async for received in signals:
-                asked += 1
-                if asked == 1:
-                    log.warning("%s: draining for up to %g s; again to cancel", received.name, grace)
+                asked.append(received)
+                if len(asked) == 1:
+                    log.warning(
+                        "%s: draining for up to %g s; again to cancel", received.name, grace
+                    )
                     tasks.start_soon(self._stop_counting, grace)
                 else:
                     log.warning("%s again: cancelling what still runs", received.name)

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterable
 from typing import Any, Unpack
 
+import anyio
+
 from ._context import current, working_for
 from ._convert import converter
 from ._declared import declared_for
 from ._host import State
 from ._parts import Parts
 from ._threads import FromThread
-from .errors import OptionError, StateError
+from .errors import OptionError, RequestTimeout, StateError
 from .message import Envelope, PublishOptions
 from .transport import SystemClock
 
@@ -128,12 +130,18 @@ class Publishing:
         Raises:
             RequestTimeout: no reply within ``timeout`` seconds; it may still be handled.
             RequestFailed: the handler gave up: rejected it, or used up its retries.
+            TransportError: the feed for replies cannot be opened.
             PublishError, PublishUnknown: as ``publish``.
         """
         self._check_running()
         if not timeout > 0:
             raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds")
-        await self._open_replies()
+        started = anyio.current_time()
+        with anyio.move_on_after(timeout) as opening:
+            await self._open_replies()
+        if opening.cancelled_caught:
+            raise RequestTimeout(f"the feed for replies did not open within {timeout:g} s")
+        timeout = max(0.0, timeout - (anyio.current_time() - started))
         reply = await self._parts.requests.request(event, data, timeout, options)
         return converter(Any, declared_for)(reply)
 
@@ -142,7 +150,6 @@ class Publishing:
         runner = self._parts.replies_runner()
         if runner.consumer is None:
             if not runner.opening:
-                runner.opening = True
                 self._host.open_group_soon(runner)
             await runner.opened()
 

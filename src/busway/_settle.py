@@ -16,10 +16,11 @@ import anyio
 import msgspec
 
 from ._letter import DeadLetter, letter
-from ._replies import failure
+from ._replies import failed, failure
 from ._runtime import Runtime
-from ._verdict import Backoff
-from .errors import TransportError
+from ._tasks import cancelled_by_owner
+from ._verdict import Backoff, text_of
+from .errors import PublishError, TransportError
 from .message import Envelope
 from .transport import (
     Address,
@@ -39,6 +40,7 @@ __all__ = ["LetGo", "Settler"]
 T = TypeVar("T")
 
 _PATIENCE = 60.0
+_PAUSE = 1.0
 _WAITS = Backoff(first=0.05, factor=2.0, cap=5.0)
 _TRACEBACK_KEPT = 8192
 _ON_DEAD_PATIENCE = 10.0
@@ -79,14 +81,21 @@ class Settler:
                 error,
             )
 
-    async def again(self, delivery: Delivery, after: float, story: Story) -> None:
-        """Another attempt after ``after`` seconds, the lane free meanwhile. Raises LetGo."""
+    async def again(
+        self, delivery: Delivery, after: float, story: Story, *, counts: bool = True
+    ) -> None:
+        """Another attempt after ``after`` seconds, or the same one if this one did not count; the
+        lane is free meanwhile. Raises LetGo."""
         if self._redelivers is not None:
-            redelivers = self._redelivers
-            await self._insist([delivery], lambda: redelivers.redeliver(delivery, after, story))
+            redelivers, attempt = self._redelivers, delivery.attempt
+            delivery.attempt -= not counts  # the broker counts it up
+            try:
+                await self._insist([delivery], lambda: redelivers.redeliver(delivery, after, story))
+            finally:
+                delivery.attempt = attempt
             return
         due = self._runtime.clock.time() + after
-        item = self._item(delivery, Purpose.RETRY, delivery.attempt + 1, due, story)
+        item = self._item(delivery, Purpose.RETRY, delivery.attempt + counts, due, story)
         await self._hand_over(delivery, item)
 
     async def dead(
@@ -99,12 +108,18 @@ class Settler:
             story = msgspec.structs.replace(story, traceback=text[-_TRACEBACK_KEPT:])
         await self._reply_failure(delivery, story)
         item = self._item(delivery, Purpose.DEAD, delivery.attempt, None, story)
-        await self._hand_over(delivery, item)
+        if not await self._hand_over(delivery, item):
+            return  # it is somebody else's now, and nothing was written
         runtime, content = self._runtime, delivery.content
         runtime.counters.dead += 1
         details = (story.handler, story.attempts, story.kind, story.reason or reason, error)
         runtime.tell("dead_lettered", content, self._group, *details)
         await self._call_on_dead(letter("", delivery.channel, content, story))
+
+    async def forsake(self, delivery: Delivery, story: Story) -> None:
+        """Given up without a letter. Raises LetGo."""
+        await self._reply_failure(delivery, story)
+        await self.ack([delivery])
 
     async def _call_on_dead(self, dead: DeadLetter) -> None:
         """The letter is written: whatever this does, it stays."""
@@ -116,7 +131,9 @@ class Settler:
                 result = runtime.on_dead(dead)
                 if result is not None:
                     await result
-            except Exception:
+            except BaseException as error:
+                if cancelled_by_owner(error):
+                    raise
                 runtime.log.exception("on_dead failed for a letter of group %r", self._group)
         if scope.cancelled_caught:
             runtime.log.error("on_dead took over %g s and was stopped", _ON_DEAD_PATIENCE)
@@ -125,16 +142,22 @@ class Settler:
         """Send an answer to whoever asked. Nobody awaiting it any more is no failure."""
         address = Address("reply", Purpose.REPLY, request.reply_to)
         item = Outgoing(answer, address, self._runtime.encoder, waits=False)
-        await self._insist([], lambda: self._try_reply(item))
+        refused = await self._insist([], lambda: self._try_reply(item))
+        if isinstance(refused, PublishError) and not failed(answer):
+            # The answer cannot be written. Whoever asked shall not wait for it in vain.
+            kind, reason = type(refused).__name__, text_of(refused)
+            await self.reply(request, failure(request, kind, reason, *self._stamp()))
+        elif refused is not None:
+            group = request.reply_to or ""
+            self._runtime.drop(answer, group, f"nobody can have this reply: {refused}")
 
-    async def _try_reply(self, item: Outgoing) -> None:
+    async def _try_reply(self, item: Outgoing) -> BaseException | None:
         (outcome,) = await self._runtime.transport.send([item], timeout=self._runtime.timeout)
         if isinstance(outcome, Written):
-            return
+            return None
         if _may_pass(outcome.error):
             raise TransportError(str(outcome.error)) from outcome.error
-        group = item.address.group or ""
-        self._runtime.drop(item.content, group, f"nobody can have this reply: {outcome.error}")
+        return outcome.error
 
     def _stamp(self) -> tuple[str, float]:
         return self._runtime.service, self._runtime.clock.time()
@@ -148,18 +171,20 @@ class Settler:
         self, delivery: Delivery, purpose: Purpose, attempt: int, due: float | None, story: Story
     ) -> Outgoing:
         address = Address(delivery.channel, purpose, self._group)
-        encoder = self._runtime.encoder
+        encoder = self._runtime.resender
         return Outgoing(delivery.content, address, encoder, attempt, due, story, waits=False)
 
-    async def _hand_over(self, delivery: Delivery, item: Outgoing) -> None:
+    async def _hand_over(self, delivery: Delivery, item: Outgoing) -> bool:
+        """Whether it was written; not, if the loan was lost before."""
         if self._moves is not None:
             moves = self._moves
-            if not await self._insist([delivery], lambda: moves.move(delivery, item)):
-                self._runtime.counters.lost += 1
-            return
+            moved = await self._insist([delivery], lambda: moves.move(delivery, item))
+            self._runtime.counters.lost += not moved
+            return moved
         await self._insist([delivery], lambda: self._send(item))
         # Last, always.
         await self.ack([delivery])
+        return True
 
     async def _send(self, item: Outgoing) -> None:
         (outcome,) = await self._runtime.transport.send([item], timeout=self._runtime.timeout)
@@ -168,9 +193,7 @@ class Settler:
             final = isinstance(outcome, NotWritten) and not _may_pass(outcome.error)
             raise TransportError(str(outcome.error), retryable=not final) from outcome.error
 
-    async def _insist(
-        self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]
-    ) -> T:
+    async def _insist(self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]) -> T:
         failures, waited = 0, 0.0
         while True:
             try:
@@ -186,6 +209,9 @@ class Settler:
                         len(deliveries),
                         error,
                     )
+                    if not gone and waited < _PAUSE:
+                        # What comes again at once would be refused at once.
+                        await anyio.sleep(_PAUSE)
                     raise LetGo from error
                 if failures == 1:
                     self._runtime.log.warning(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ._actor import Actor, Supervise, Supervisor, actor_specs
+from ._actor import Actor, ActorLife, Supervise, Supervisor, actor_specs
 from ._crew import Batch
 from ._group import Subscription
 from ._host import State
@@ -152,10 +152,9 @@ class Subscribing:
             middleware = (supervisor, *options.middleware)
             options = msgspec.structs.replace(options, middleware=middleware)
         name = type(actor).__name__
-        subscription = self._enter(name, actor_specs(actor, options))
+        life = ActorLife(actor)
+        subscription = self._enter(name, actor_specs(actor, options), life)
         found.append(subscription)
-        subscription.runner.on_open.append(actor.on_start)
-        subscription.runner.on_close.append(actor.on_stop)
         return subscription
 
     def _stop_actor(self, subscription: Subscription, error: BaseException) -> None:
@@ -166,18 +165,19 @@ class Subscribing:
             exc_info=error,
         )
         subscription.pause()
-        self._parts.host.soon(subscription.stop)
+        self._parts.host.soon(f"stopping {subscription!r}", subscription.stop)
 
-    def _enter(self, name: str, specs: Sequence[Spec]) -> Subscription:
+    def _enter(
+        self, name: str, specs: Sequence[Spec], life: ActorLife | None = None
+    ) -> Subscription:
         parts = self._parts
-        subscription = parts.groups.add(name, specs, self._as_part(), self._remove)
+        subscription = parts.groups.add(name, specs, self._as_part(), self._remove, life)
         runner = subscription.runner
         if parts.host.state in (State.STARTING, State.RUNNING):
-            if runner.consumer is None and not runner.opening:
-                runner.opening = True
-                parts.host.open_group_soon(runner)
+            if runner.opening:
+                parts.host.soon(f"following the patterns of {subscription!r}", runner.follow)
             else:
-                parts.host.soon(runner.follow)
+                parts.host.open_group_soon(runner)
         return subscription
 
     def _as_part(self) -> BusPart:

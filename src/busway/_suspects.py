@@ -38,32 +38,41 @@ class Suspects:
             await self._give_back([delivery])
             return False
         crew.alone = True
-        quiet = anyio.Event()
-
-        def look() -> None:
-            if crew.idle_workers >= crew.policy.concurrency - 1:
-                quiet.set()
-
+        crew.gate()
         try:
+            await self._give_back(self._keeper.take_back())
+            await self._quiet()
+            # What was running may have failed meanwhile and waits for its next attempt.
+            await self._give_back(self._keeper.take_back())
             if crew.acks:
                 await crew.flush()
-            await self._give_back([*crew.lanes.withdraw(lambda _: True), *self._keeper.give_up()])
-            crew.quiet = look
-            crew.interrupt()
-            look()
-            await quiet.wait()
         except BaseException:
             self.rejoin()
             raise
+        return True
+
+    async def _quiet(self) -> None:
+        crew = self._crew
+        quiet = anyio.Event()
+
+        def look() -> None:
+            if crew.idle_workers >= crew.workers - 1:
+                quiet.set()
+
+        crew.quiet = look
+        try:
+            crew.interrupt()
+            look()
+            await quiet.wait()
         finally:
             crew.quiet = None
-        return True
 
     def rejoin(self) -> None:
         """The suspect is settled: the others may go on."""
         self._crew.alone = False
-        self._crew.look_again()
+        self._crew.gate()
 
     async def _give_back(self, deliveries: list[Delivery]) -> None:
-        await self._crew.settler.release(deliveries)
-        self._crew.forget(deliveries)
+        if deliveries:
+            await self._crew.settler.release(deliveries)
+            self._crew.forget(deliveries)

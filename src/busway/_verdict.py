@@ -19,7 +19,20 @@ import msgspec
 from .errors import OptionError, Reject, RetryLater, Undecodable
 from .transport import Delivery, Story
 
-__all__ = ["Ack", "Again", "Backoff", "Dead", "Retry", "Verdict", "crashed", "judge", "told"]
+__all__ = [
+    "Ack",
+    "Again",
+    "Backoff",
+    "Dead",
+    "Retry",
+    "Verdict",
+    "crashed",
+    "judge",
+    "text_of",
+    "told",
+]
+
+_TEXT_KEPT = 2048
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -95,21 +108,24 @@ Verdict = Ack | Again | Dead
 
 def judge(error: BaseException, story: Story, retry: Retry, now: float, draw: float) -> Again | Dead:
     """What becomes of a delivery whose attempt number ``story.attempts`` failed with ``error``."""
+    said = text_of(error)
     if isinstance(error, (Undecodable, Reject)):
-        return Dead(str(error))
+        return Dead(said)
     if isinstance(error, RetryLater):
         wait = error.after
     elif isinstance(error, retry.give_up_on):
-        return Dead(f"{type(error).__name__} is not retried: {error}")
+        return Dead(f"{type(error).__name__} is not retried: {said}")
     elif isinstance(error, Exception) and not isinstance(error, retry.on):
-        return Dead(f"{type(error).__name__} is not among the errors retried: {error}")
+        return Dead(f"{type(error).__name__} is not among the errors retried: {said}")
     else:
         wait = retry.backoff.wait(story.attempts, draw)
     if story.attempts >= retry.attempts:
-        return Dead(f"failed {story.attempts} of {retry.attempts} attempts: {error}")
+        return Dead(f"failed {story.attempts} of {retry.attempts} attempts: {said}")
     first = now if story.first_failed is None else story.first_failed
     if retry.seconds is not None and now + wait > first + retry.seconds:
-        return Dead(f"failed for {now - first:.1f} s, no attempt left within {retry.seconds:g} s: {error}")
+        return Dead(
+            f"failed for {now - first:.1f} s, no attempt left within {retry.seconds:g} s: {said}"
+        )
     return Again(wait)
 
 
@@ -132,5 +148,14 @@ def told(error: BaseException, delivery: Delivery, story: Story, now: float) -> 
         first_failed=now if story.first_failed is None else story.first_failed,
         last_failed=now,
         kind=type(error).__name__,
-        reason=str(error),
+        reason=text_of(error),
     )
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, bounded, and whatever its ``__str__`` does."""
+    try:
+        text = str(error)
+    except Exception as broken:
+        return f"its text cannot be had: {type(broken).__name__}"
+    return text if len(text) <= _TEXT_KEPT else f"{text[:_TEXT_KEPT]}…"
