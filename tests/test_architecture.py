@@ -29,9 +29,10 @@ FLOORS: list[set[str]] = [
     {"_open", "_relay", "_dead"},
     {"_consumer", "_batching", "_crew", "_failing", "_invoke", "_keeper", "_members", "_suspects"},
     {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
-    {"_verdict", "_routing", "_channels", "_convert", "_declared", "_handlers"}
+    {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
     | {"middleware", "codec", "memory"},
-    {"_context", "_letter", "_patterns", "_replies", "_segments", "_topics", "_trie"},
+    {"_context", "_fields", "_letter", "_options", "_patterns", "_replies"}
+    | {"_segments", "_topics", "_trie"},
     {"transport"},
     {"message"},
     {"errors"},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from inspect import get_annotations as _get_annotations
+from typing import get_type_hints as _get_type_hints
+
 from ._actor import Actor as Actor
 from ._actor import Supervise as Supervise
 from ._actor import on as on
@@ -94,6 +97,22 @@ __all__ = [
     "on",
 ]
 
-# Reprs, tracebacks and pickles name the public place, not the file it happens to be written in.
-for _name in __all__:
-    globals()[_name].__module__ = __name__
+
+def _show_at_the_door() -> None:
+    """Reprs, tracebacks and pickles name the public place, not the file that holds it.
+
+    Annotations are texts that are read in the module a class says it is of: where there are any,
+    they are resolved before that changes, for those who read them at run time. msgspec does, when
+    somebody's own struct holds an Envelope.
+    """
+    for name in __all__:
+        public = globals()[name]
+        own = _get_annotations(public) if isinstance(public, type) else {}
+        if own:
+            resolved = _get_type_hints(public, include_extras=True)
+            public.__annotations__ = {field: resolved[field] for field in own}
+    for name in __all__:
+        globals()[name].__module__ = __name__
+
+
+_show_at_the_door()

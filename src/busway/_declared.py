@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import gc
-import operator
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
-from weakref import ref
+from typing import Any, TypeVar, is_typeddict
+from weakref import WeakValueDictionary
 
 import msgspec
 
+from ._fields import Field, getter, pair
 from ._topics import check_topic
 from ._verdict import Retry
 from .errors import EventError, TopicError
 from .message import Ref
 
-__all__ = ["Declaration", "Field", "declaration_of", "declared_for", "event"]
+__all__ = ["Declaration", "changes", "declaration_of", "declared_for", "event"]
 
 C = TypeVar("C", bound=type)
-
-Field = str | Callable[[Any], Any]
-"""Where a value is found in an event: the name of a field, or a function of the event."""
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -53,8 +50,9 @@ class Declaration(msgspec.Struct, frozen=True):
         return all(other is None for other in others)
 
 
-# The one registry of the process, by topic. Weak: a class that nobody uses any more declares nothing.
-_classes: dict[str, ref[type]] = {}
+# The one registry of the process, by topic. Weak: a class nobody uses any more declares nothing.
+_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
+_declarations = 0
 _ATTRIBUTE = "__busway_event__"
 
 
@@ -74,36 +72,35 @@ def event(
     """Declare a class as the event of a topic.
 
     It works on ``msgspec.Struct``, dataclasses, attrs classes and TypedDicts, and returns the class
-    unchanged. ``key``, ``idempotency_key``, ``correlation_id`` and ``tenant`` name a field, or are a
-    function of the event. ``aggregate`` and ``resource`` are a pair of a type and the field of the
-    id, ``("order", "order_id")``, or a function that returns such a pair of texts. ``version`` is
-    the schema's; ``channel`` overrides where events of this topic are kept; ``retry`` is how
-    handlers of it are retried unless their subscription says otherwise.
+    unchanged. ``key``, ``idempotency_key``, ``correlation_id`` and ``tenant`` name a field, or are
+    a function of the event; what is found there and is no text is made one by ``str``. None says
+    nothing, but for ``tenant``, where it says "no tenant". ``aggregate`` and ``resource`` are a
+    pair of a type and the field of the id, ``("order", "order_id")``, or a function that returns a
+    pair of a type and an id. ``version`` is the schema's; ``channel`` overrides where events of
+    this topic are kept; ``retry`` is how handlers of it are retried unless their subscription says
+    otherwise.
 
     Raises ``EventError`` when another class is declared for the topic, when a named field does not
-    exist, or when ``version`` is no positive number; ``TopicError`` for a malformed topic.
+    exist, when the class can hold no event, or when an option is out of range; ``TopicError`` for a
+    malformed topic.
     """
     place = _caller()
-    try:
-        check_topic(topic)
-    except TopicError as error:
-        raise TopicError(f"{place}: {error}") from error
-    if version < 1:
-        raise EventError(f"{place}: version={version!r}: it takes a whole number of 1 or more")
+    _check_options(topic, version, channel, retry, place)
 
     def declare(cls: C) -> C:
+        _check_class(cls, topic, place)
         declaration = Declaration(
             topic=topic,
             place=place,
             version=version,
             channel=channel,
             retry=retry,
-            key=_getter(cls, "key", key, place),
-            idempotency_key=_getter(cls, "idempotency_key", idempotency_key, place),
-            correlation_id=_getter(cls, "correlation_id", correlation_id, place),
-            aggregate=_pair(cls, "aggregate", aggregate, place),
-            resource=_pair(cls, "resource", resource, place),
-            tenant=_getter(cls, "tenant", tenant, place),
+            key=getter(cls, "key", key, place),
+            idempotency_key=getter(cls, "idempotency_key", idempotency_key, place),
+            correlation_id=getter(cls, "correlation_id", correlation_id, place),
+            aggregate=pair(cls, "aggregate", aggregate, place),
+            resource=pair(cls, "resource", resource, place),
+            tenant=getter(cls, "tenant", tenant, place),
         )
         _register(cls, declaration)
         return cls
@@ -119,8 +116,44 @@ def declaration_of(cls: type) -> Declaration | None:
 
 def declared_for(topic: str) -> type | None:
     """The class declared for a topic, if one is."""
-    found = _classes.get(topic)
-    return None if found is None else found()
+    return _classes.get(topic)
+
+
+def changes() -> int:
+    """Grows with each declaration: what was found out for a topic before it may be wrong."""
+    return _declarations
+
+
+def _check_options(topic: str, version: object, channel: object, retry: object, place: str) -> None:
+    try:
+        check_topic(topic)
+    except TopicError as error:
+        raise TopicError(f"{place}: {error}") from error
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise EventError(f"{place}: version={version!r}: it takes a whole number of 1 or more")
+    if retry is not None and not isinstance(retry, Retry):
+        raise EventError(f"{place}: retry={retry!r}: it takes a Retry(...)")
+    if channel is not None:
+        try:
+            check_topic(channel)
+        except TopicError as error:
+            raise EventError(
+                f"{place}: channel={channel!r}: its name follows a topic's rules; {error}"
+            ) from error
+
+
+def _check_class(cls: object, topic: str, place: str) -> None:
+    if not isinstance(cls, type):
+        raise EventError(f"{place}: @event({topic!r}) stands at a class, and {cls!r} is none")
+    # Whatever makes a class hold something gives it one of these.
+    made_by: tuple[Any, Any] = (cls.__init__, cls.__new__)  # type: ignore[misc]
+    plain = made_by == (object.__init__, object.__new__)
+    if plain and not issubclass(cls, msgspec.Struct) and not is_typeddict(cls):
+        raise EventError(
+            f"{place}: {cls.__qualname__} is a plain class, which holds nothing that can be sent: "
+            "make it a msgspec.Struct, a dataclass, an attrs class or a TypedDict, and put @event "
+            "above the decorator that makes it one"
+        )
 
 
 def _register(cls: type, declaration: Declaration) -> None:
@@ -133,14 +166,16 @@ def _register(cls: type, declaration: Declaration) -> None:
         where = "" if first is None else f" at {first.place}"
         raise EventError(
             f"{declaration.topic!r} is declared twice: by {other.__qualname__}{where} and by "
-            f"{cls.__qualname__} at {declaration.place}. One topic has one class: rename one topic, "
-            "or put both shapes into one class"
+            f"{cls.__qualname__} at {declaration.place}. One topic has one class: rename one "
+            "topic, or put both shapes into one class"
         )
     try:
         setattr(cls, _ATTRIBUTE, declaration)
     except (AttributeError, TypeError) as error:
         raise EventError(f"{declaration.place}: {cls!r} cannot be declared: {error}") from error
-    _classes[declaration.topic] = ref(cls)
+    _classes[declaration.topic] = cls
+    global _declarations
+    _declarations += 1
 
 
 def _same(cls: type, other: type) -> bool:
@@ -149,47 +184,6 @@ def _same(cls: type, other: type) -> bool:
         other.__module__,
         other.__qualname__,
     )
-
-
-def _getter(
-    cls: type, what: str, field: Field | None, place: str
-) -> Callable[[Any], Any] | None:
-    if field is None or callable(field):
-        return field
-    if field not in _fields(cls):
-        known = ", ".join(sorted(_fields(cls))) or "none"
-        raise EventError(
-            f"{place}: {cls.__qualname__} has no field {field!r} for {what}=; its fields: {known}"
-        )
-    return operator.itemgetter(field) if _is_mapping(cls) else operator.attrgetter(field)
-
-
-def _pair(
-    cls: type, what: str, given: Field | tuple[str, Field] | None, place: str
-) -> Callable[[Any], Ref | None] | None:
-    if given is None or callable(given):
-        return given
-    if not (isinstance(given, tuple) and len(given) == 2):
-        raise EventError(
-            f'{place}: {what}={given!r}: it takes a pair such as ("order", "order_id"), or a '
-            "function that returns one"
-        )
-    kind, field = given
-    get = _getter(cls, what, field, place)
-    assert get is not None
-    return lambda event: (kind, str(get(event)))
-
-
-def _fields(cls: type) -> set[str]:
-    names: set[str] = set()
-    for base in cls.__mro__:
-        names.update(getattr(base, "__annotations__", {}))
-    names.update(name for name in dir(cls) if isinstance(getattr(cls, name, None), property))
-    return names
-
-
-def _is_mapping(cls: type) -> bool:
-    return issubclass(cls, dict)
 
 
 def _caller() -> str:

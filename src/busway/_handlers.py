@@ -42,7 +42,16 @@ def signature_of(function: object) -> Signature:
     """Read a handler's signature. Raises HandlerError when it can never be called by a bus."""
     if not callable(function):
         raise HandlerError(f"{function!r} is no handler: it takes a function of the event")
+    if isinstance(function, type):
+        raise HandlerError(
+            f"{function.__qualname__} is a class, and calling it would make an object of each "
+            "event: give an object of it, or one of its methods"
+        )
     name = handler_name(function)
+    if _generates(function):
+        raise HandlerError(
+            f"{name} is a generator: calling it runs nothing of it. Use no `yield` in a handler"
+        )
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
@@ -54,11 +63,16 @@ def signature_of(function: object) -> Signature:
             f"{name}{inspect.signature(function)}: a handler takes the event and, if it likes, the "
             "Message; give every further parameter a default"
         )
-    hints = _hints(function)
-    annotation = hints.get(positional[0].name, Any) if positional else None
+    hints = _hints(function, name)
+    nothing = None if not any(p.kind is p.VAR_POSITIONAL for p in parameters) else Any
+    annotation = hints.get(positional[0].name, Any) if positional else nothing
+    if _origin(annotation) is Message:
+        raise HandlerError(
+            f"{name}: the Message is a handler's second parameter. Write {name}(event, message)"
+        )
     takes_message = len(positional) > 1 and (
         positional[1].default is inspect.Parameter.empty
-        or _origin(hints.get(positional[1].name)) is Message
+        or any(_origin(each) is Message for each in _members(hints.get(positional[1].name)))
     )
     is_list = get_origin(annotation) in (list, Sequence) or annotation is list
     if is_list:
@@ -70,20 +84,31 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    target = function
+def _generates(function: Callable[..., Any]) -> bool:
+    target = _called(function)
+    return inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
+
+
+def _called(function: Callable[..., Any]) -> Any:
+    """What stands in the source: the function in a partial, the method of a callable object."""
+    target: Any = function
     while isinstance(target, partial):
         target = target.func
-    if not inspect.isroutine(target):
-        target = type(target).__call__
+    return target if inspect.isroutine(target) else type(target).__call__
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    target = _called(function)
     try:
         return typing.get_type_hints(target)
     except (NameError, TypeError):
         # A name that only a type checker can see, or one of an enclosing function.
-        return _evaluated(target)
+        return _evaluated(target, name)
+    except Exception as error:
+        raise HandlerError(f"{name}: its annotations cannot be read: {error}") from error
 
 
-def _evaluated(target: Any) -> dict[str, Any]:
+def _evaluated(target: Any, handler: str) -> dict[str, Any]:
     raw = dict(getattr(target, "__annotations__", {}))
     names = dict(getattr(target, "__globals__", {}))
     closure = inspect.getclosurevars(target) if inspect.isfunction(target) else None
@@ -95,6 +120,10 @@ def _evaluated(target: Any) -> dict[str, Any]:
             hints[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
         except NameError:
             hints[name] = _local_name(annotation)
+        except Exception as error:
+            raise HandlerError(
+                f"{handler}: the annotation {annotation!r} of {name} cannot be read: {error}"
+            ) from error
     return hints
 
 
@@ -102,10 +131,13 @@ def _local_name(annotation: str) -> Any:
     """A class of an enclosing function, found by its name in the frames that are still running."""
     frame = inspect.currentframe()
     while frame is not None:
+        ours = frame.f_globals.get("__package__") == __package__
         try:
-            return eval(annotation, frame.f_globals, frame.f_locals)
+            if not ours:  # a name of ours is not what the application means
+                return eval(annotation, frame.f_globals, frame.f_locals)
         except NameError:
-            frame = frame.f_back
+            pass
+        frame = frame.f_back
     return Any
 
 
@@ -137,9 +169,7 @@ def is_async(function: Callable[..., Any]) -> bool:
     inner: Any = function
     while isinstance(inner, partial):
         inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(
-        getattr(inner, "__call__", None)  # noqa: B004  an object with an async __call__
-    )
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(_called(inner))
 
 
 def as_async(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -155,4 +185,3 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         return await result if inspect.isawaitable(result) else result
 
     return in_thread
-

@@ -31,10 +31,12 @@ def open_transport(url: str) -> Transport:
     scheme = scheme_of(url)
     try:
         make = _opener(scheme)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
+        extra = _extra(scheme)
+        how = f": pip install 'busway[{extra}]'" if extra else ""
         raise UnknownTransport(
             f"{without_secrets(url)!r}: the adapter for {scheme}:// is installed but cannot be "
-            f"imported: {error}. Install it with all it needs: pip install 'busway[{_extra(scheme)}]'"
+            f"imported: {error}. Install it with all it needs{how}"
         ) from error
     if make is None:
         raise UnknownTransport(_unknown(url, scheme))
@@ -50,8 +52,10 @@ def scheme_of(url: str) -> str:
     """The scheme of a URL, in lower case. Raises OptionError for what is no URL."""
     scheme, separator, _ = url.partition("://")
     if not separator or not scheme:
+        # What was meant as a URL may hold a password.
+        shown = repr(url) if scheme.isalnum() and not separator else "this"
         raise OptionError(
-            f"{url!r} is no URL: it takes scheme://…, such as memory:// or one of "
+            f"{shown} is no URL: it takes scheme://…, such as memory:// or one of "
             f"{', '.join(f'{name}://' for name in installed())}"
         )
     return scheme.lower()
@@ -59,10 +63,10 @@ def scheme_of(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """The URL as it may be logged: no user, no password, no query."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    scheme, _, rest = url.partition("://")
+    # Not by the rules of URLs: a password that should have been escaped may hold / ? or #.
+    rest = rest.rpartition("@")[2]
+    return f"{scheme}://{rest.partition('?')[0].partition('#')[0]}"
 
 
 # The core's own: they need no search through what is installed, which takes longer than to import
@@ -88,13 +92,14 @@ def _entry_points() -> Iterable[EntryPoint]:
     return entry_points(group=_GROUP)
 
 
-def _extra(scheme: str) -> str:
-    return _EXTRAS.get(scheme.partition("+")[0], scheme)
+def _extra(scheme: str) -> str | None:
+    return _EXTRAS.get(scheme.partition("+")[0])
 
 
 def _unknown(url: str, scheme: str) -> str:
     known = ", ".join(installed())
     text = f"no transport for {scheme!r} ({without_secrets(url)}); installed: {known}"
-    if scheme.partition("+")[0] in _EXTRAS:
-        return f"{text}. Its adapter is not installed: pip install 'busway[{_extra(scheme)}]'"
+    extra = _extra(scheme)
+    if extra:
+        return f"{text}. Its adapter is not installed: pip install 'busway[{extra}]'"
     return f"{text}. Check the scheme, or install the adapter that brings it"

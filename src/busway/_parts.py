@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ._channels import Channels
+from ._declared import declaration_of, declared_for
 from ._drain import Drain
 from ._emit import Emitter
 from ._group import GroupRunner
@@ -18,6 +19,7 @@ from ._publisher import Publisher
 from ._request import Requests
 from ._runtime import OnDead, Runtime, Watchers
 from ._sealing import Sealer, Validate
+from ._subscription import checked
 from ._verdict import Retry
 from .codec import Codec, JsonCodec, MsgpackCodec
 from .errors import OptionError
@@ -48,8 +50,10 @@ class Settings:
         emit_buffer: int,
         clock: Clock | None,
     ) -> None:
-        if not service or any(c.isspace() for c in service):
+        if not isinstance(service, str) or not service or any(c.isspace() for c in service):
             raise OptionError(f"service={service!r}: it takes a name without spaces")
+        if not isinstance(retry, Retry):
+            raise OptionError(f"retry={retry!r}: it takes a Retry(...)")
         if validate not in ("reject", "warn", "off"):
             raise OptionError(f'validate={validate!r}: it takes "reject", "warn" or "off"')
         for name, value in (
@@ -58,13 +62,14 @@ class Settings:
             ("max_in_flight", max_in_flight),
             ("emit_buffer", emit_buffer),
         ):
-            if not value > 0:
-                raise OptionError(f"{name}={value!r}: it takes more than 0")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise OptionError(f"{name}={value!r}: it takes a number of more than 0")
         self.service = service
         self.channels = channels
         self.retry = retry
-        self.middleware = tuple(middleware)
+        self.middleware = checked(middleware, "Bus(middleware=)")
         self.codec = _codec(codec, max_size)
+        self.resending = _resending(self.codec)
         self.fail_open = fail_open
         self.on_dead = on_dead
         self.log = logger or logging.getLogger("busway")
@@ -92,23 +97,42 @@ def _codec(given: str | Codec, max_size: int) -> Codec:
         return JsonCodec(max_size)
     if given == "msgpack":
         return MsgpackCodec(max_size)
-    if isinstance(given, str):
+    if isinstance(given, str) or not hasattr(given, "encode"):
         raise OptionError(f'codec={given!r}: it takes "json", "msgpack" or a Codec')
     return given
+
+
+def _resending(codec: Codec) -> Codec:
+    """The same without a limit, where it is known how."""
+    if isinstance(codec, JsonCodec | MsgpackCodec):
+        return type(codec)(None)
+    return codec
+
+
+def _opened(target: str | Transport, clock: Clock) -> Transport:
+    if isinstance(target, str):
+        transport = open_transport(target)
+        if isinstance(transport, TakesClock):
+            transport.clock = clock
+        return transport
+    if isinstance(target, type) or not (hasattr(target, "send") and hasattr(target, "listen")):
+        raise OptionError(
+            f"Bus({target!r}): it takes a URL, such as memory://, or a transport object"
+        )
+    return target
 
 
 class Parts:
     """The parts of one bus."""
 
     def __init__(self, target: str | Transport, settings: Settings) -> None:
-        transport = open_transport(target) if isinstance(target, str) else target
-        if isinstance(target, str) and isinstance(transport, TakesClock):
-            transport.clock = settings.clock
+        transport = _opened(target, settings.clock)
         hooks = tuple(each.hooks for each in settings.middleware if isinstance(each, Trace))
         self.settings = settings
         self.runtime = Runtime(
             transport=transport,
             encoder=settings.codec,
+            resender=settings.resending,
             clock=settings.clock,
             service=settings.service,
             log=settings.log,
@@ -131,6 +155,7 @@ class Parts:
         self.drain = Drain(self.runtime)
         self.host = Host(self.runtime, self.drain)
         self.emitter = Emitter(self.publisher, settings.emit_buffer)
+        self.host.on_state.append(self._open_emitter)
         self.requests = Requests(self.publisher, f"{settings.service}.replies.{self.instance}")
         self.replies: GroupRunner | None = None
         """Opened by the first request."""
@@ -164,8 +189,16 @@ class Parts:
         else:
             self.sealer.close()
 
+    def _open_emitter(self, state: State) -> None:
+        if state is State.STARTING:
+            self.emitter.open()
+        elif state is State.STOPPED:
+            self.emitter.close()
+
     def _retry_of(self, topic: str) -> Retry:
-        declared = self.sealer.route_to(topic).declared
+        # Not by the sealer's routes: a foreign topic may break the rules for ours.
+        cls = declared_for(topic)
+        declared = None if cls is None else declaration_of(cls)
         if declared is not None and declared.retry is not None:
             return declared.retry
         return self.settings.retry

@@ -9,6 +9,7 @@ import msgspec
 
 from ._context import current
 from ._convert import converter
+from ._options import due_of
 from ._publisher import Publisher
 from ._replies import failed
 from .errors import RequestFailed, RequestTimeout
@@ -39,10 +40,11 @@ class Requests:
         publisher = self._publisher
         sealed, route = publisher.sealer.seal(event, data, options, current.get())
         envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
+        due = due_of(options, publisher.runtime.clock.time())
         waiting = self._waiting[envelope.id] = _Waiting(anyio.Event())
         try:
             with anyio.move_on_after(timeout):
-                await publisher.send(envelope, route, None, waits=current.get() is None)
+                await publisher.pass_on(envelope, route, due, waits=current.get() is None)
                 await waiting.answered.wait()
         finally:
             del self._waiting[envelope.id]
@@ -62,4 +64,3 @@ class Requests:
             return
         waiting.reply = envelope
         waiting.answered.set()
-

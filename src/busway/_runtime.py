@@ -65,7 +65,7 @@ class Counters:
 
 
 class Watchers:
-    """The hooks of every ``trace``, by what they override, so that nobody pays for what nobody hears."""
+    """The hooks of every ``trace``, by what they override: nobody pays for what nobody hears."""
 
     __slots__ = ("dead_lettered", "dropped", "handled", "published", "received", "retried")
 
@@ -80,7 +80,9 @@ class Watchers:
 
 def _overriding(hooks: tuple[Hooks, ...], name: str) -> tuple[Callable[[Any], None], ...]:
     return tuple(
-        getattr(hook, name) for hook in hooks if getattr(type(hook), name) is not getattr(Hooks, name)
+        getattr(hook, name)
+        for hook in hooks
+        if getattr(type(hook), name) is not getattr(Hooks, name)
     )
 
 
@@ -93,6 +95,7 @@ class Runtime:
         "encoder",
         "log",
         "on_dead",
+        "resender",
         "retry_of",
         "service",
         "timeout",
@@ -105,6 +108,7 @@ class Runtime:
         *,
         transport: Transport,
         encoder: Encoder,
+        resender: Encoder,
         clock: Clock,
         service: str,
         log: logging.Logger,
@@ -112,6 +116,9 @@ class Runtime:
     ) -> None:
         self.transport = transport
         self.encoder = encoder
+        self.resender = resender
+        """The same without a limit, for what was accepted before: written again, a foreign event
+        can grow, and what cannot be set aside would come for ever."""
         self.clock = clock
         self.service = service
         self.log = log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from .errors import EventError, OptionError
 from .middleware import DedupeStore, Mark, Middleware
 from .transport import Start
 
-__all__ = ["Options", "Spec", "spec_of"]
+__all__ = ["Options", "Spec", "checked", "spec_of"]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -35,21 +35,50 @@ class Options(msgspec.Struct, frozen=True):
     middleware: Sequence[Middleware | Mark] = ()
 
     def __post_init__(self) -> None:
-        if self.concurrency is not None and self.concurrency < 1:
-            raise OptionError(f"concurrency={self.concurrency}: it takes 1 or more")
-        if self.timeout is not None and not self.timeout > 0:
-            raise OptionError(f"timeout={self.timeout}: it takes more than 0 seconds")
+        group, concurrency, timeout = self.group, self.concurrency, self.timeout
+        if group is not None and not (isinstance(group, str) and group and group.isprintable()):
+            raise OptionError(f"group={group!r}: it takes a name, or nothing for the default")
+        if concurrency is not None and not (_is_number(concurrency, int) and concurrency >= 1):
+            raise OptionError(f"concurrency={concurrency!r}: it takes a whole number of 1 or more")
+        if timeout is not None and not (_is_number(timeout, int | float) and timeout > 0):
+            raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds, as a number")
         if self.order not in (None, "key"):
             raise OptionError(f'order={self.order!r}: it takes "key" or nothing')
+        if self.batch is not None and not isinstance(self.batch, Batch):
+            raise OptionError(f"batch={self.batch!r}: it takes Batch(size, within=seconds)")
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise OptionError(f"retry={self.retry!r}: it takes a Retry(...)")
+        for mark in checked(self.middleware, "middleware="):
+            if isinstance(mark, Mark):
+                raise OptionError(
+                    f"middleware= of a subscription holds {mark!r}, which is about the whole bus: "
+                    "give it to Bus(middleware=...)"
+                )
         _check_start(self.start)
         if self.broadcast and self.start not in (None, "latest"):
             raise OptionError("broadcast=True begins now: it takes no other start=")
 
 
+def checked(middleware: Sequence[Middleware | Mark], where: str) -> tuple[Middleware | Mark, ...]:
+    """The middlewares as a tuple. Raises OptionError for what is none."""
+    if isinstance(middleware, Mark) or not isinstance(middleware, Iterable):
+        raise OptionError(f"{where} {middleware!r}: it takes a tuple: (one,)")
+    for each in middleware:
+        if not (isinstance(each, Mark) or callable(each)):
+            raise OptionError(f"{where} {each!r} is no middleware: it takes functions of a handler")
+    return tuple(middleware)
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def _check_start(start: object) -> None:
     if isinstance(start, datetime):
         if start.utcoffset() is None:
-            raise OptionError(f"start={start!r} has no time zone: use datetime.now(UTC) or the like")
+            raise OptionError(
+                f"start={start!r} has no time zone: use datetime.now(UTC) or the like"
+            )
     elif not (start is None or start in ("earliest", "latest")):
         raise OptionError(f'start={start!r}: it takes "earliest", "latest" or a datetime')
 
@@ -93,7 +122,7 @@ def _pattern(given: str | type) -> str:
     declared = declaration_of(given) if isinstance(given, type) else None
     if declared is None:
         raise EventError(
-            f"{given!r} is neither a pattern nor a declared event class: put @event('its.topic') on "
-            "the class, or subscribe by a pattern"
+            f"{given!r} is neither a pattern nor a declared event class: put @event('its.topic') "
+            "on the class, or subscribe by a pattern"
         )
     return declared.topic

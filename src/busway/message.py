@@ -11,7 +11,7 @@ import msgspec
 
 from ._uuid7 import uuid7
 
-__all__ = ["BusPart", "Envelope", "Message", "PublishOptions", "Ref"]
+__all__ = ["BusPart", "Envelope", "Message", "Pausable", "PublishOptions", "Ref"]
 
 E = TypeVar("E")
 
@@ -127,8 +127,10 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
 
     @property
     def duplicate_key(self) -> str:
-        """What a duplicate is recognised by: the idempotency key if there is one, else the id."""
-        return self.idempotency_key or self.id
+        """What a duplicate is recognised by: the topic and the idempotency key if there is one,
+        else the id. One key on two topics is two events."""
+        key = self.idempotency_key
+        return f"{self.type} {key}" if key else self.id
 
 
 class _Lent(Protocol):
@@ -141,7 +143,7 @@ class _Lent(Protocol):
 
 
 class Pausable(Protocol):
-    """The part of a subscription that a handler or a middleware may need."""
+    """What a handler or a middleware may do with ``message.subscription``."""
 
     def pause(self) -> None: ...
 

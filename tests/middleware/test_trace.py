@@ -17,9 +17,7 @@ from busway.middleware import (
     Received,
     Retried,
     Trace,
-    hooks_of,
     log,
-    timeout,
     trace,
 )
 from busway.transport import Raw
@@ -34,15 +32,6 @@ DETAILS: dict[str, Any] = {
     "dead_lettered": DeadLettered(ENVELOPE, "billing", "charge", 5, "ValueError", "no", None),
     "dropped": Dropped(RAW, "billing", "late reply"),
 }
-
-
-def test_hooks_are_found_in_their_order_among_other_middlewares() -> None:
-    first, second = Hooks(), Hooks()
-    assert hooks_of((trace(first), timeout(1), trace(second))) == (first, second)
-
-
-def test_without_a_trace_there_are_no_hooks_to_call() -> None:
-    assert hooks_of((timeout(1),)) == ()
 
 
 @pytest.mark.parametrize("name", DETAILS)

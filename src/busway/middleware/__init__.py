@@ -7,9 +7,10 @@ starts; what stands in no chain costs nothing.
 
 from __future__ import annotations
 
+from busway.message import Pausable
+
 from ._breaker import breaker
 from ._dedupe import Claimed, dedupe
-from ._gate import Pausable
 from ._hooks import (
     DeadLettered,
     Dropped,
@@ -19,7 +20,6 @@ from ._hooks import (
     Received,
     Retried,
     Trace,
-    hooks_of,
     trace,
 )
 from ._log import LogHooks, log
@@ -70,7 +70,6 @@ __all__ = [
     "compose_send",
     "dedupe",
     "handler_name",
-    "hooks_of",
     "log",
     "publishing",
     "timeout",

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import msgspec
 
-from busway.message import Message
+from busway.message import Message, Pausable
 from busway.transport import Clock
 
 from ._window import Window
 
-__all__ = ["Gate", "Limits", "Pausable", "State"]
+__all__ = ["Gate", "Limits", "State"]
 
 _logger = logging.getLogger("busway.middleware")
-
-
-class Pausable(Protocol):
-    """The part of a subscription that a breaker needs, looked for at ``message.subscription``."""
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
 
 
 class State(Enum):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from busway.errors import OptionError
 from busway.message import Envelope
 from busway.transport import Raw
 
-from ._types import Mark, Middleware
+from ._types import Mark
 
 __all__ = [
     "DeadLettered",
@@ -21,7 +19,6 @@ __all__ = [
     "Received",
     "Retried",
     "Trace",
-    "hooks_of",
     "trace",
 ]
 
@@ -143,9 +140,3 @@ def trace(hooks: Hooks, /) -> Trace:
     if not isinstance(hooks, Hooks):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(f"trace({hooks!r}): it takes an object of a subclass of Hooks")
     return Trace(hooks)
-
-
-def hooks_of(middlewares: Sequence[Middleware | Mark], /) -> tuple[Hooks, ...]:
-    """The hooks of all traces among them, in their order. Whoever calls them keeps what they raise
-    away from the work."""
-    return tuple(each.hooks for each in middlewares if isinstance(each, Trace))
