@@ -101,6 +101,7 @@ class Consumer:
     async def _work(self) -> None:
         crew = self.crew
         working_for.set(crew)
+        me = object()
         collector = Collector(crew, self.keeper, self._failing)
         crew.workers += 1
         try:
@@ -108,25 +109,27 @@ class Consumer:
                 # One scope for many receives: entering one costs as much as handling an event.
                 with anyio.CancelScope() as intake:
                     if crew.policy.batch is None:
-                        await self._loop(intake)
+                        await self._loop(intake, me)
                     else:
-                        await self._collect(intake, collector)
+                        await self._collect(intake, me, collector)
         finally:
             crew.workers -= 1
             if crew.quiet is not None:
                 crew.quiet()
 
-    async def _collect(self, intake: anyio.CancelScope, collector: Collector) -> None:
+    async def _collect(self, intake: anyio.CancelScope, me: object, collector: Collector) -> None:
         lanes = self.crew.lanes
         while True:
             handling = self._routes.find_any()
             if collector.ready and handling is not None:
                 await collector.handle(handling)
-            delivery = lanes.take()
+            delivery = lanes.take(me)
             if delivery is None:
                 if not await self._more(intake):
                     return
-            elif self._is_usual(delivery):
+                continue
+            lanes.start(delivery)
+            if self._is_usual(delivery):
                 collector.add(delivery)
             else:
                 lanes.requeue(await self._unusual(delivery))
@@ -141,13 +144,13 @@ class Consumer:
             and not delivery.lost
         )
 
-    async def _loop(self, intake: anyio.CancelScope) -> None:
+    async def _loop(self, intake: anyio.CancelScope, me: object) -> None:
         crew, lanes, acks, routes = self.crew, self.crew.lanes, self.crew.acks, self._routes.cache
         ready, set_current = lanes.ready, current.set
         delivery: Delivery | None = None
         while True:
             if delivery is None:
-                delivery = ready.popleft() if lanes.easy and ready else lanes.take()
+                delivery = lanes.take(me)
                 if delivery is None:
                     if acks:
                         await crew.flush()
@@ -168,17 +171,24 @@ class Consumer:
             try:
                 data = content.data
                 if type(data) is handling.exact:
-                    result = await handling.direct(data)
+                    direct = handling.direct  # a name, not a method call: see docs/adr/0006
+                    result = await direct(data)
                 else:
-                    result = await handling.invoke(content, delivery)
+                    invoke = handling.invoke
+                    result = await invoke(content, delivery)
             except BaseException as error:
                 delivery = await self._raised(delivery, handling, error)
                 continue
             if content.reply_to is not None:
-                delivery = await self._failing.answer(delivery, result)
+                delivery = await self._answer(delivery, result)
                 continue
             acks.append(delivery)
-            delivery = None if lanes.easy else lanes.after(delivery)
+            if lanes.straight is not me:
+                delivery = lanes.after(delivery)
+            elif ready:
+                lanes.running = delivery = ready.popleft()
+            else:
+                delivery = None
 
     async def _handle(self, delivery: Delivery, handling: Handling) -> Delivery | None:
         content = delivery.content
@@ -191,9 +201,13 @@ class Consumer:
         except BaseException as error:
             return await self._raised(delivery, handling, error)
         if content.reply_to is not None:
-            return await self._failing.answer(delivery, result)
+            return await self._answer(delivery, result)
         crew.acks.append(delivery)
         return crew.lanes.after(delivery)
+
+    async def _answer(self, delivery: Delivery, result: object) -> Delivery | None:
+        self.crew.lanes.start(delivery)
+        return await self._failing.answer(delivery, result)
 
     async def _raised(
         self, delivery: Delivery, handling: Handling, error: BaseException
@@ -202,11 +216,14 @@ class Consumer:
             # Neither success nor failure: no ack, no attempt, no dead letter. Given back at the end.
             self._abandoned.append(delivery)
             raise error
+        # What is done about it may wait, and other workers take meanwhile.
+        self.crew.lanes.start(delivery)
         return await self._failing.failed(delivery, handling, error)
 
     async def _unusual(self, delivery: Delivery) -> Delivery | None:
         """What cannot be taken at its word: unreadable, unmatched, early, lost, or suspect."""
         content, failing = delivery.content, self._failing
+        self.crew.lanes.start(delivery)
         if delivery.lost:
             return await self._suspects.lost(delivery)
         if isinstance(content, Raw):

@@ -1,8 +1,9 @@
 """Order and room, without I/O: which delivery may start next, and how many more may be fetched.
 
-Rule 1: deliveries of one lane run one after another, in the order received. A lane is *closed* while
-        one of it runs beside others, or waits for its next attempt; what arrives for a closed lane
-        is parked behind it.
+Rule 1: deliveries of one lane run one after another, in the order received. A lane is *closed*
+        while one of it runs beside others, or waits for its next attempt; what arrives for a closed
+        lane is parked behind it. While one worker takes delivery after delivery and no other looks,
+        there is nothing to run beside: its lane is closed when another worker comes, not before.
 Rule 2: who finishes a delivery of a closed lane goes on with the next parked one, so that nothing
         of the lane can slip in between.
 Rule 3: what can run now is at most ``window``: as much as is handled in a tenth of a second, so that
@@ -29,15 +30,17 @@ class Lanes:
 
     __slots__ = (
         "_closed",
+        "_last",
         "_least",
         "_many",
         "_parked",
         "_resumed",
         "_shut",
         "bound",
-        "easy",
         "held",
         "ready",
+        "running",
+        "straight",
         "window",
     )
 
@@ -49,9 +52,14 @@ class Lanes:
         self._resumed: deque[Delivery] = deque()
         self._shut = False
         self.ready: deque[Delivery] = deque()
-        self.easy = not self._many
-        """Whether ``take`` would only pop ``ready`` and ``after`` find nothing: one worker, no lane
-        closed, nothing resumed, not shut. Kept here so that the hot loop asks one question."""
+        self._last: object = None
+        """The worker that took last."""
+        self.straight: object = None
+        """The worker, if there is one, for which ``take`` would only pop ``ready``, and ``after``
+        find nothing: it took last, no lane is closed, nothing resumed, not shut. So the hot loop
+        asks one question."""
+        self.running: Delivery | None = None
+        """What that worker runs; told here by itself for each delivery it pops."""
         self.held = 0
         """Deliveries received and not yet settled."""
         self.bound = max(bound, self._least)
@@ -72,35 +80,49 @@ class Lanes:
         self.held += len(deliveries)
         self.ready.extend(deliveries)
 
-    def take(self) -> Delivery | None:
-        """The next that may start now, its lane closed if others can run beside it."""
+    def take(self, worker: object) -> Delivery | None:
+        """The next that this worker may start now; it gives it back to ``after``."""
+        if worker is not self._last:
+            self._close_running()
+            self._last = worker
+        self.straight = None if self._closed or self._resumed or self._shut else worker
+        self.running = delivery = self._next()
+        if delivery is not None and self.straight is None:
+            self.start(delivery)
+        return delivery
+
+    def _next(self) -> Delivery | None:
         if self._shut:
             return None
         if self._resumed:
             self._parked -= 1
             return self._resumed.popleft()
-        self._ease()
         ready, closed = self.ready, self._closed
         while ready:
             delivery = ready.popleft()
             lane = delivery.lane
-            if lane is None:
-                return delivery
             if closed and lane in closed:
                 self._queue(lane, delivery)
                 continue
-            if self._many:
-                closed[lane] = None
             return delivery
         return None
-
-    def _ease(self) -> None:
-        self.easy = not (self._many or self._closed or self._resumed or self._shut)
 
     def shut(self, shut: bool) -> None:
         """While shut, nothing starts: ``take`` and ``after`` give out none."""
         self._shut = shut
-        self.easy = False
+        self.straight = None
+
+    def _close_running(self) -> None:
+        if self.running is not None:
+            self.start(self.running)
+
+    def start(self, delivery: Delivery) -> None:
+        """Close the lane of what runs, if others can run beside it: they may from now on."""
+        if self.running is delivery:
+            self.running = None
+        if self._many and delivery.lane is not None:
+            self._closed.setdefault(delivery.lane, None)
+            self.straight = None
 
     def _queue(self, lane: Hashable, delivery: Delivery) -> None:
         parked = self._closed[lane]
@@ -131,13 +153,15 @@ class Lanes:
     def close(self, delivery: Delivery) -> None:
         """The delivery waits for its next attempt: its lane stays closed, its worker is free."""
         self._parked += 1
-        self.easy = False
+        self.straight = None
+        if self.running is delivery:
+            self.running = None
         if delivery.lane is not None and delivery.lane not in self._closed:
             self._closed[delivery.lane] = None
 
     def resume(self, delivery: Delivery) -> None:
         """Its wait is over: it is the next to start, before anything parked behind it."""
-        self.easy = False
+        self.straight = None
         self._resumed.append(delivery)
 
     def settled(self, count: int) -> None:
@@ -158,7 +182,7 @@ class Lanes:
     def requeue(self, following: Delivery | None) -> None:
         """What ``after`` returned, for somebody else to start."""
         if following is not None:
-            self.easy = False
+            self.straight = None
             self._parked += 1
             self._resumed.append(following)
 

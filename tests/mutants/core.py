@@ -34,8 +34,8 @@ MUTANTS = [
     Mutant(
         "two events of one key never run side by side",
         "_lanes.py",
-        "                closed[lane] = None\n",
-        "                pass\n",
+        "            self._closed.setdefault(delivery.lane, None)\n",
+        "            pass\n",
         f"{MEMORY} test_two_events_of_one_key_never_run_side_by_side",
     ),
     Mutant(
