@@ -159,6 +159,7 @@ def _check_class(cls: object, topic: str, place: str) -> None:
 def _register(cls: type, declaration: Declaration) -> None:
     other = declared_for(declaration.topic)
     if other is not None and not _same(cls, other):
+        other = None  # or this very name would keep it
         gc.collect()  # a class is always in a cycle: the other may be dead already
         other = declared_for(declaration.topic)
     if other is not None and not _same(cls, other):

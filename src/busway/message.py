@@ -11,7 +11,7 @@ import msgspec
 
 from ._uuid7 import uuid7
 
-__all__ = ["BusPart", "Envelope", "Message", "Pausable", "PublishOptions", "Ref"]
+__all__ = ["Envelope", "Message", "Pausable", "PublishOptions", "Ref"]
 
 E = TypeVar("E")
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import anyio
 import msgspec
 
-from ..codec import codec as named_codec
 from ..codec import decode
 from ..errors import BuswayError, TransportError
 from ..message import Envelope
@@ -86,7 +85,7 @@ class MemoryTransport:
         self.clock: Clock = clock or SystemClock()
         self._capacity = mailbox
         self._lease = lease
-        self._codec = None if codec is None else named_codec(codec)
+        self._encodes = codec is not None
         self._history = History(history)
         self._shelf = Shelf(dead)
         self._boxes: dict[str, Mailbox] = {}
@@ -127,8 +126,8 @@ class MemoryTransport:
 
     async def _send_one(self, item: Outgoing) -> Outcome:
         try:
-            if self._codec is not None and isinstance(item.content, Envelope):
-                content = decode(self._codec.encode(item.content))
+            if self._encodes and isinstance(item.content, Envelope):
+                content = decode(item.encoder.encode(item.content))
                 item = msgspec.structs.replace(item, content=content)
             if item.waits and item.address.purpose is Purpose.EVENT and item.due is None:
                 while full := [box for box in self._targets(item) if box.full]:
