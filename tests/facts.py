@@ -1,0 +1,94 @@
+"""What tests of a running bus wait for: facts, never the time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from busway import Backoff, Bus, Message, Retry
+
+__all__ = ["PATIENCE", "LeapingClock", "Seen", "letters", "noting", "quick", "until"]
+
+PATIENCE = 20.0
+"""Seconds after which a test has failed; no test takes a tenth of it."""
+
+
+def quick(attempts: int = 3, **options: Any) -> Retry:
+    """A policy that does not keep a test waiting."""
+    return Retry(attempts=attempts, backoff=Backoff(first=0.005, cap=0.005, jitter="none"), **options)
+
+
+class Seen:
+    """What happened so far, and a way to wait until enough did."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self._changed = anyio.Event()
+
+    def add(self, item: Any) -> None:
+        self.items.append(item)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def count(self, number: int) -> list[Any]:
+        """Wait for so many items."""
+        with anyio.fail_after(PATIENCE):
+            while len(self.items) < number:
+                await self._changed.wait()
+        return self.items
+
+
+def noting(seen: Seen) -> Callable[[Any, Message[Any]], Awaitable[None]]:
+    """A handler that notes the data."""
+
+    async def note(data: Any, message: Message[Any]) -> None:
+        seen.add(data)
+
+    return note
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    """Wait for a fact that nobody announces."""
+    with anyio.fail_after(PATIENCE):
+        while not fact():
+            await anyio.sleep(0.001)
+
+
+async def letters(bus: Bus, group: str, count: int) -> list[Any]:
+    """The dead letters of a group, as soon as there are so many."""
+    found: list[Any] = []
+    with anyio.fail_after(PATIENCE):
+        while len(found) < count:
+            found = await bus.dead_letters(group).list()
+            await anyio.sleep(0.001)
+    assert len(found) == count
+    return found
+
+
+class LeapingClock:
+    """Time that passes only when it is told to."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self._now = now
+        self._leapt = anyio.Event()
+
+    def time(self) -> float:
+        return self._now
+
+    def leap(self, seconds: float) -> None:
+        self._now += seconds
+        self._leapt.set()
+        self._leapt = anyio.Event()
+
+    async def wait(self, event: anyio.Event, until: float | None, /) -> bool:
+        while not event.is_set() and (until is None or self._now < until):
+            async with anyio.create_task_group() as tasks:
+                for each in (event, self._leapt):
+                    tasks.start_soon(self._end, each, tasks.cancel_scope)
+        return event.is_set()
+
+    async def _end(self, event: anyio.Event, scope: anyio.CancelScope) -> None:
+        await event.wait()
+        scope.cancel()
