@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"_consumer", "_batching", "_crew", "_failing", "_invoke", "_keeper", "_members", "_suspects"},
     {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
-    | {"middleware", "codec", "memory"},
+    | {"_event_of", "middleware", "codec", "memory"},
     {"_context", "_fields", "_letter", "_options", "_patterns", "_replies"}
     | {"_segments", "_topics", "_trie"},
     {"transport"},

@@ -13,12 +13,14 @@ from ._crew import Batch as Batch
 from ._dead import DeadLetters as DeadLetters
 from ._dead import Replayed as Replayed
 from ._declared import event as event
+from ._event_of import event_of as event_of
 from ._group import Subscription as Subscription
 from ._letter import DeadLetter as DeadLetter
 from ._reports import GroupStats as GroupStats
 from ._reports import HandlerInfo as HandlerInfo
 from ._reports import Stats as Stats
 from ._reports import Topology as Topology
+from ._routing import matches as matches
 from ._verdict import Backoff as Backoff
 from ._verdict import Retry as Retry
 from .errors import BuswayError as BuswayError
@@ -94,6 +96,8 @@ __all__ = [
     "UnknownTransport",
     "UsageError",
     "event",
+    "event_of",
+    "matches",
     "on",
 ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ._dead import DeadLetters
 from ._host import State
@@ -17,7 +18,7 @@ from ._subscribing import Subscribing
 from ._verdict import Retry
 from .codec import Codec
 from .errors import MissingPower
-from .middleware import Mark, Middleware
+from .middleware import Hooks, Mark, Middleware
 from .transport import Clock, GroupState, ManagesGroups, Transport
 
 __all__ = ["Bus"]
@@ -127,6 +128,17 @@ class Bus(Publishing, Subscribing, Living):
     def dead_letters(self, group: str) -> DeadLetters:
         """The dead letters of a group. Raises MissingPower when the transport cannot read them."""
         return DeadLetters(self._parts.runtime, group)
+
+    @contextmanager
+    def watch(self, hooks: Hooks) -> Iterator[None]:
+        """Have these hooks called until the context is left: what ``trace`` does for the whole life
+        of a bus, for a while, whether the bus runs or not. Meanwhile each event costs what a trace
+        costs; afterwards nothing."""
+        self._parts.watch(hooks)
+        try:
+            yield
+        finally:
+            self._parts.unwatch(hooks)
 
     async def groups(self) -> Sequence[GroupState]:
         """Every group the transport knows, with its lag. Raises MissingPower, TransportError."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 import anyio
 
+from ._consumer import Consumer
 from ._group import GroupRunner
 from ._runtime import Runtime
 from .transport import GroupState, ManagesGroups
@@ -39,6 +40,37 @@ class Drain:
             await anyio.sleep(pause)
             pause = min(_ASK_AGAIN, pause * 2 + 0.001)
 
+    async def rest(self, runners: Collection[GroupRunner]) -> None:
+        """Until nothing is left but what waits for a time to come: retries, what was published with
+        ``delay=``, batches that are not full."""
+        pause = 0.0
+        while True:
+            open_ones = [r.consumer for r in runners if r.consumer is not None]
+            consumers = [each for each in open_ones if not each.crew.stands_still]
+            now = self._runtime.clock.time()
+            restless = [each for each in consumers if not _rests(each, now)]
+            if restless:
+                with anyio.move_on_after(_ASK_AGAIN):
+                    await restless[0].crew.change()
+                await anyio.sleep(0)  # who told of the change is at the next thing by then
+            elif await self._arriving(consumers, now):
+                await anyio.sleep(pause)
+                pause = min(_ASK_AGAIN, pause * 2 + 0.001)
+            else:
+                return
+
+    async def _arriving(self, consumers: Collection[Consumer], now: float) -> bool:
+        """Whether the transport has something for these that they do not have yet."""
+        transport = self._runtime.transport
+        if not isinstance(transport, ManagesGroups):
+            return False
+        held = {each.crew.group.name: each.crew.lanes.held for each in consumers}
+        return any(
+            state.name in held
+            and (_due(state, now) or (state.pending or 0) > held[state.name] or bool(state.lag))
+            for state in await transport.groups()
+        )
+
     async def _busy(self, names: set[str], horizon: float) -> bool:
         transport = self._runtime.transport
         if not isinstance(transport, ManagesGroups):
@@ -49,8 +81,19 @@ class Drain:
 
 
 def _waits(state: GroupState, horizon: float) -> bool:
-    soon = state.next_due is not None and state.next_due <= horizon
-    return bool(state.lag or state.pending or soon)
+    return bool(state.lag or state.pending or _due(state, horizon))
+
+
+def _due(state: GroupState, horizon: float) -> bool:
+    return state.next_due is not None and state.next_due <= horizon
+
+
+def _rests(consumer: Consumer, now: float) -> bool:
+    """Whether it can do nothing before some time comes."""
+    crew, due = consumer.crew, consumer.keeper.next_due
+    if crew.fetching is not None and crew.fetching.cancel_called:
+        return False  # it was told to look again
+    return crew.at_rest and not crew.acks and (due is None or due > now)
 
 
 def _names(runners: Iterable[GroupRunner]) -> set[str]:

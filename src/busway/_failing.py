@@ -69,6 +69,7 @@ class Failing:
             verdict.after,
             in_place,
             error,
+            delivery.channel,
         )
         if in_place:
             delivery.story = story

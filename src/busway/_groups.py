@@ -8,7 +8,7 @@ from typing import Any
 
 from ._group import Channels, GroupRunner, Life, Subscription
 from ._handling import Handling
-from ._invoke import Call, batch_invoke, exact_class, single_invoke
+from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
 from ._routing import matcher
 from ._runtime import Runtime
 from ._subscription import Spec
@@ -39,6 +39,9 @@ class Groups:
         self._channels = channels
         self._middleware = middleware
         self._defaults: dict[str, Spec] = {}
+        self._calls: dict[Handling, Call] = {}
+        self._untell: dict[Handling, Callable[[], None]] = {}
+        """The handlers whose successes hooks are told of, with what ends it."""
 
     def add(
         self,
@@ -83,6 +86,8 @@ class Groups:
             runner.subscriptions.remove(subscription)
             for handling in subscription.handlings:
                 runner.routes.remove(handling)
+                self._calls.pop(handling)
+                self._untell.pop(handling, None)
         if runner.subscriptions:
             return True
         if self.runners.get(runner.name) is runner:
@@ -149,6 +154,20 @@ class Groups:
             handling.invoke = single_invoke(call)
             handling.exact = exact_class(call)
             handling.direct = spec.function
+        self._calls[handling] = call
+        if self._runtime.watchers.handled:
+            self._untell[handling] = tell_handled(call, handling)
+
+    def watch(self) -> None:
+        """Hooks came or went: let the handlers tell of their successes if anybody listens."""
+        if not self._runtime.watchers.handled:
+            for untell in self._untell.values():
+                untell()
+            self._untell.clear()
+            return
+        for handling, call in self._calls.items():
+            if handling not in self._untell:
+                self._untell[handling] = tell_handled(call, handling)
 
 
 Remove = Callable[[Subscription], Awaitable[None]]

@@ -12,7 +12,7 @@ import msgspec
 from ._convert import Converter, converter
 from ._declared import declared_for
 from ._handlers import Signature, as_async, is_async
-from ._handling import BatchInvoke, Invoke
+from ._handling import BatchInvoke, Handling, Invoke
 from ._runtime import Runtime
 from .errors import HandlerError
 from .message import BusPart, Envelope, Message
@@ -20,7 +20,7 @@ from .middleware import Handler, Mark, Middleware, compose
 from .middleware import timeout as timeout_middleware
 from .transport import Delivery
 
-__all__ = ["Call", "batch_invoke", "exact_class", "single_invoke"]
+__all__ = ["Call", "batch_invoke", "exact_class", "single_invoke", "tell_handled"]
 
 
 class Call(msgspec.Struct):
@@ -47,17 +47,16 @@ def single_invoke(call: Call) -> Invoke:
     if call.timeout is not None:
         wrapped.append(timeout_middleware(call.timeout))
     function = as_async(call.function)
-    invoke = (
-        _through(call, convert, function, wrapped) if wrapped else _direct(call, convert, function)
-    )
-    return _timed(call, invoke) if call.runtime.watchers.handled else invoke
+    if wrapped:
+        return _through(call, convert, function, wrapped)
+    return _direct(call, convert, function)
 
 
 def exact_class(call: Call) -> type | None:
     """The class whose events the handler can be given without any conversion or wrapper."""
     signature = call.signature
     wrapped = any(not isinstance(each, Mark) for each in call.middleware)
-    if wrapped or call.timeout is not None or call.runtime.watchers.handled:
+    if wrapped or call.timeout is not None:
         return None
     if signature.takes_message or not isinstance(signature.annotation, type):
         return None
@@ -119,17 +118,49 @@ def _innermost(
     return innermost
 
 
-def _timed(call: Call, invoke: Invoke) -> Invoke:
+def tell_handled(call: Call, handling: Handling) -> Callable[[], None]:
+    """Have the hooks told of what this handler handled; returns what undoes it."""
+    bare, bare_batch, exact = handling.invoke, handling.invoke_batch, handling.exact
+    # Only what goes through ``invoke`` is told of.
+    handling.invoke, handling.exact = _telling(call, bare), None
+    if bare_batch is not None:
+        handling.invoke_batch = _telling_of_all(call, bare_batch)
+
+    def undo() -> None:
+        handling.invoke, handling.invoke_batch, handling.exact = bare, bare_batch, exact
+
+    return undo
+
+
+def _telling(call: Call, invoke: Invoke) -> Invoke:
     runtime, group, name = call.runtime, call.group, call.signature.name
 
-    async def timed(envelope: Envelope, delivery: Delivery) -> Any:
+    async def telling(envelope: Envelope, delivery: Delivery) -> Any:
         started = time.perf_counter()
         result = await invoke(envelope, delivery)
         seconds = time.perf_counter() - started
-        runtime.tell("handled", envelope, group, name, delivery.attempt, seconds)
+        runtime.tell(
+            "handled", envelope, group, name, delivery.attempt, seconds, delivery.channel
+        )
         return result
 
-    return timed
+    return telling
+
+
+def _telling_of_all(call: Call, invoke: BatchInvoke) -> BatchInvoke:
+    runtime, group, name = call.runtime, call.group, call.signature.name
+
+    async def telling(deliveries: list[Delivery], values: list[Any]) -> Any:
+        started = time.perf_counter()
+        result = await invoke(deliveries, values)
+        seconds = time.perf_counter() - started
+        for each in deliveries:
+            runtime.tell(
+                "handled", each.content, group, name, each.attempt, seconds, each.channel
+            )
+        return result
+
+    return telling
 
 
 def batch_invoke(call: Call) -> tuple[Converter, BatchInvoke]:

@@ -14,7 +14,7 @@ import anyio.abc
 from ._host import State
 from ._parts import Parts
 from .errors import StateError
-from .transport import Transport
+from .transport import Clock, Transport
 
 __all__ = ["Living"]
 
@@ -51,10 +51,10 @@ class Living:
         """
         await self._parts.host.stop(grace)
 
-    async def drain(self, *, timeout: float | None = None) -> None:
+    async def drain(self, *, timeout: float | None = None, later: bool = True) -> None:
         """Wait until nothing is left to do in this bus's groups: nothing waits, nothing runs, no
         retry is due. What was published with ``delay=`` is not waited for, nor what lies in a paused
-        group.
+        group. With ``later=False`` it returns as soon as all that is left waits for a time to come.
 
         Raises TimeoutError when that is not so within ``timeout`` seconds.
         """
@@ -63,7 +63,8 @@ class Living:
             raise StateError(f"the bus is {parts.host.state.value}: nothing can be drained")
         with anyio.fail_after(timeout):
             await parts.emitter.flush()
-            await parts.drain.wait(parts.groups.runners.values())
+            runners = parts.groups.runners.values()
+            await (parts.drain.wait(runners) if later else parts.drain.rest(runners))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -152,3 +153,8 @@ class Living:
     def transport(self) -> Transport:
         """What carries the events."""
         return self._parts.runtime.transport
+
+    @property
+    def clock(self) -> Clock:
+        """Where its time comes from."""
+        return self._parts.runtime.clock

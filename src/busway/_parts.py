@@ -23,7 +23,7 @@ from ._subscription import checked
 from ._verdict import Retry
 from .codec import Codec, JsonCodec, MsgpackCodec
 from .errors import OptionError
-from .middleware import Mark, Middleware, Trace, compose_send
+from .middleware import Hooks, Mark, Middleware, Trace, compose_send
 from .transport import Clock, Posts, SystemClock, TakesClock, Transport
 
 __all__ = ["Parts", "Settings", "service_of"]
@@ -112,14 +112,20 @@ def _resending(codec: Codec) -> Codec:
 def _opened(target: str | Transport, clock: Clock) -> Transport:
     if isinstance(target, str):
         transport = open_transport(target)
-        if isinstance(transport, TakesClock):
-            transport.clock = clock
-        return transport
-    if isinstance(target, type) or not (hasattr(target, "send") and hasattr(target, "listen")):
+    elif isinstance(target, type) or not (hasattr(target, "send") and hasattr(target, "listen")):
         raise OptionError(
             f"Bus({target!r}): it takes a URL, such as memory://, or a transport object"
         )
-    return target
+    else:
+        transport = target
+    # A clock that was made for a transport object stays, unless the bus was given one.
+    if isinstance(transport, TakesClock) and (transport is not target or not _is_systems(clock)):
+        transport.clock = clock
+    return transport
+
+
+def _is_systems(clock: Clock) -> bool:
+    return type(clock) is SystemClock
 
 
 class Parts:
@@ -179,12 +185,28 @@ class Parts:
         if through != publisher.send_alone:
             publisher.through = through
         publisher.watched = bool(self.runtime.watchers.published)
-        plain = publisher.through is None and not publisher.watched and not self.settings.fail_open
+        plain = publisher.through is None and not self.settings.fail_open
         if plain and isinstance(self.runtime.transport, Posts):
             self.host.on_state.append(self._open_express)
 
+    def watch(self, hooks: Hooks) -> None:
+        """Have these called too, from now on."""
+        self.runtime.watchers.add(hooks)
+        self._rewatch()
+
+    def unwatch(self, hooks: Hooks) -> None:
+        self.runtime.watchers.remove(hooks)
+        self._rewatch()
+
+    def _rewatch(self) -> None:
+        self.groups.watch()
+        self.publisher.watched = bool(self.runtime.watchers.published)
+        if self._open_express in self.host.on_state:
+            self._open_express(self.host.state)
+
     def _open_express(self, state: State) -> None:
-        if state is State.RUNNING:
+        # Nobody is told of what goes that way.
+        if state is State.RUNNING and not self.publisher.watched:
             self.sealer.open()
         else:
             self.sealer.close()

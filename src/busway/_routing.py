@@ -6,6 +6,7 @@ Which pattern is more specific is defined in ``_patterns``.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +15,7 @@ from ._segments import Kind
 from ._topics import MAX_TOPIC
 from ._trie import Key, Node, walk
 
-__all__ = ["Router", "matcher"]
+__all__ = ["Router", "matcher", "matches"]
 
 T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
@@ -157,6 +158,19 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
         router.add(pattern, True)
     match = router.match
     return lambda topic: bool(match(topic))
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a subscription to this pattern gets this topic.
+
+    Raises ``PatternError`` when the pattern is malformed.
+    """
+    return _matcher(pattern)(topic)
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    return matcher((pattern,))
 
 
 def _values(found: list[tuple[Key, T]]) -> tuple[T, ...]:

@@ -67,9 +67,22 @@ class Counters:
 class Watchers:
     """The hooks of every ``trace``, by what they override: nobody pays for what nobody hears."""
 
-    __slots__ = ("dead_lettered", "dropped", "handled", "published", "received", "retried")
+    __slots__ = ("_hooks", "dead_lettered", "dropped", "handled", "published", "received", "retried")
 
     def __init__(self, hooks: tuple[Hooks, ...]) -> None:
+        self.set(hooks)
+
+    def add(self, hooks: Hooks) -> None:
+        """One more, called after the others."""
+        self.set((*self._hooks, hooks))
+
+    def remove(self, hooks: Hooks) -> None:
+        """That one not any more."""
+        self.set(tuple(each for each in self._hooks if each is not hooks))
+
+    def set(self, hooks: tuple[Hooks, ...]) -> None:
+        """These, in this order."""
+        self._hooks = hooks
         self.published = _overriding(hooks, "published")
         self.received = _overriding(hooks, "received")
         self.handled = _overriding(hooks, "handled")

@@ -113,7 +113,7 @@ class Settler:
         runtime, content = self._runtime, delivery.content
         runtime.counters.dead += 1
         details = (story.handler, story.attempts, story.kind, story.reason or reason, error)
-        runtime.tell("dead_lettered", content, self._group, *details)
+        runtime.tell("dead_lettered", content, self._group, *details, delivery.channel)
         await self._call_on_dead(letter("", delivery.channel, content, story))
 
     async def forsake(self, delivery: Delivery, story: Story) -> None:

@@ -51,7 +51,8 @@ class Handled(msgspec.Struct, frozen=True):
     handler: str
     attempt: int
     seconds: float
-    """How long this attempt took, middlewares included."""
+    """How long this attempt took, middlewares included; for an event of a batch, the whole batch."""
+    channel: str = ""
 
 
 class Retried(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Retried(msgspec.Struct, frozen=True):
     in_place: bool
     """Whether it keeps its lane meanwhile."""
     error: BaseException
+    channel: str = ""
 
 
 class DeadLettered(msgspec.Struct, frozen=True):
@@ -82,6 +84,7 @@ class DeadLettered(msgspec.Struct, frozen=True):
     """What the last exception said. It may quote the event's data."""
     error: BaseException | None
     """None where it was not an exception of this process."""
+    channel: str = ""
 
 
 class Dropped(msgspec.Struct, frozen=True):
