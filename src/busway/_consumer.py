@@ -293,6 +293,7 @@ class Consumer:
         if crew.idle_workers:
             # One of them fetches next while this one handles.
             crew.wake(len(batch))
+        self.keeper.lively = True
         if self.keeper.asleep:
             self.keeper.nudge()
 

@@ -48,6 +48,9 @@ class Keeper:
         self._order = count()
         self._nudge = anyio.Event()
         self.asleep = False
+        self.lively = False
+        """Something was received since it last looked: no reason yet to go to sleep, and to be
+        woken for each single event."""
 
     @property
     def next_due(self) -> float | None:
@@ -110,9 +113,10 @@ class Keeper:
         while True:
             busy = self._crew.lanes.held > 0
             unsent = len(self._crew.acks)
-            self.asleep = not busy
+            self.asleep = not (busy or self.lively)
+            self.lively = False
             started = time.monotonic()
-            await self._sleep(_TICK if busy else None)
+            await self._sleep(None if self.asleep else _TICK)
             self.asleep = False
             if busy:
                 self._report_blocked(time.monotonic() - started)

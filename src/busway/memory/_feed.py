@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import anyio
 import msgspec
 
 from ..transport import Clock, Delivery, Group, Outgoing, Story
 from ._mailbox import Mailbox
+from ._wake import wakes
 
 __all__ = ["LeasedFeed", "MemoryFeed"]
 
@@ -42,6 +44,7 @@ class MemoryFeed:
     def __init__(self, hub: Hub, box: Mailbox) -> None:
         self._hub = hub
         self._box = box
+        self._wakes = wakes()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of group {self._box.name!r}>"
@@ -55,14 +58,27 @@ class MemoryFeed:
                 wake_at = self._hub.pump(self._hub.clock.time())
             if box.ready:
                 return box.take(limit, self, None)
-            event = box.reader()
-            try:
-                if wake_at is None:
-                    await event.wait()
-                else:
-                    await self._hub.clock.wait(event, wake_at)
-            finally:
-                box.forget_reader(event)
+            if wake_at is None:
+                await self._woken(box)
+            else:
+                await self._woken_or_due(box, wake_at)
+
+    async def _woken(self, box: Mailbox) -> None:
+        wake = self._wakes()
+        box.readers.append(wake)
+        try:
+            await wake.wait()
+        except BaseException:
+            box.forget_reader(wake)
+            raise
+
+    async def _woken_or_due(self, box: Mailbox, wake_at: float | None) -> None:
+        event = anyio.Event()  # what a clock waits for
+        box.readers.append(event)
+        try:
+            await self._hub.clock.wait(event, wake_at)
+        finally:
+            box.forget_reader(event)
 
     async def ack(self, deliveries: Sequence[Delivery], /) -> int:
         return self._box.done(deliveries)
@@ -111,11 +127,7 @@ class LeasedFeed(MemoryFeed):
             moments = [m for m in (self._hub.pump(now), box.expire(now)) if m is not None]
             if box.ready:
                 return box.take(limit, self, now + self.lease)
-            event = box.reader()
-            try:
-                await clock.wait(event, min(moments, default=None))
-            finally:
-                box.forget_reader(event)
+            await self._woken_or_due(box, min(moments, default=None))
 
     async def extend(self, deliveries: Sequence[Delivery], /) -> Sequence[Delivery]:
         now = self._hub.clock.time()

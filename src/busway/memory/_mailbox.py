@@ -11,6 +11,7 @@ import msgspec
 
 from ..message import Envelope
 from ..transport import Delivery, Group, Outgoing
+from ._wake import Wake
 
 __all__ = ["DONE", "Batch", "Mailbox"]
 
@@ -73,7 +74,7 @@ class Mailbox:
         self._place = 0
         self.overshoot = 0
         """Items taken in beyond the capacity, because their sender must not wait."""
-        self.readers: list[anyio.Event] = []
+        self.readers: list[Wake] = []
         self._room: anyio.Event | None = None
 
     def matches(self, topic: str) -> bool:
@@ -196,16 +197,10 @@ class Mailbox:
         self.put_back([d for b in batches for d in b.deliveries], handed_out=True)
         self.lent = deque(batch for batch in self.lent if batch.owner is not owner)
 
-    def reader(self) -> anyio.Event:
-        """A wake-up for one reader that found nothing."""
-        event = anyio.Event()
-        self.readers.append(event)
-        return event
-
-    def forget_reader(self, event: anyio.Event) -> None:
+    def forget_reader(self, wake: Wake) -> None:
         """The reader went away; what it was woken for must wake another."""
-        if event in self.readers:
-            self.readers.remove(event)
+        if wake in self.readers:
+            self.readers.remove(wake)
         elif self.ready:
             self.wake()
 
