@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
-from busway import TransportError
+from busway import Bus, TransportError
 from busway.memory import NullTransport
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Unknown
 
-__all__ = ["URLS", "Answering", "down", "lost"]
+__all__ = ["URLS", "Answering", "down", "lost", "ready"]
 
 URLS = ("memory://", "memory://?codec=json", "memory://?history=10")
 """Whatever is said of publishing holds for each: by the short way, encoded, and kept."""
@@ -58,3 +58,10 @@ class Answering(NullTransport):
             if not isinstance(outcome, NotWritten)
         )
         return outcomes
+
+
+async def ready(bus: Bus) -> None:
+    """What was subscribed while the bus runs receives."""
+    with anyio.fail_after(5):
+        for runner in list(bus._parts.groups.runners.values()):
+            await runner.opened()

@@ -11,7 +11,7 @@ import msgspec
 
 from ._uuid7 import uuid7
 
-__all__ = ["Envelope", "Message", "Pausable", "PublishOptions", "Ref"]
+__all__ = ["Envelope", "Message", "Pausable", "PublishOptions"]
 
 E = TypeVar("E")
 
@@ -157,7 +157,9 @@ class BusPart(Protocol):
         self, parent: Envelope, event: object, data: object, options: PublishOptions
     ) -> Envelope: ...
 
-    async def publish(self, event: object, /) -> Envelope: ...
+    async def publish(
+        self, event: object, /, **options: Unpack[PublishOptions]
+    ) -> Envelope: ...
 
 
 class Message(Generic[E]):
@@ -232,7 +234,10 @@ class Message(Generic[E]):
         self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
     ) -> Envelope:
         """Publish a child of this message. The same errors as ``Bus.publish``."""
-        return await self._bus.publish(self.child(event, data, **options))
+        when: PublishOptions = {}
+        if "delay" in options:
+            when["delay"] = options.pop("delay")  # of the sending, not of the envelope
+        return await self._bus.publish(self.child(event, data, **options), **when)
 
     def __repr__(self) -> str:
         return f"<Message {self.topic} {self.id} group={self.group!r} attempt={self.attempt}>"
