@@ -99,14 +99,18 @@ class Publishing:
         self, event: object, data: object = None, /, **options: Unpack[PublishOptions]
     ) -> Envelope:
         """The envelope that ``publish`` would send, not sent. Raises what cannot be published."""
-        if "delay" in options:
-            raise OptionError("delay= belongs to publish(): an envelope says what, not when")
-        sealed, _ = self._parts.sealer.seal(event, data, options, current.get())
-        return sealed
+        return self._sealed(current.get(), event, data, options)
 
     def _child(
         self, parent: Envelope, event: object, data: object, options: PublishOptions
     ) -> Envelope:
+        return self._sealed(parent, event, data, options)
+
+    def _sealed(
+        self, parent: Envelope | None, event: object, data: object, options: PublishOptions
+    ) -> Envelope:
+        if "delay" in options:
+            raise OptionError("delay= belongs to publish(): an envelope says what, not when")
         sealed, _ = self._parts.sealer.seal(event, data, options, parent)
         return sealed
 

@@ -157,9 +157,7 @@ class BusPart(Protocol):
         self, parent: Envelope, event: object, data: object, options: PublishOptions
     ) -> Envelope: ...
 
-    async def publish(
-        self, event: object, /, **options: Unpack[PublishOptions]
-    ) -> Envelope: ...
+    async def publish(self, event: object, /, **options: Unpack[PublishOptions]) -> Envelope: ...
 
 
 class Message(Generic[E]):
