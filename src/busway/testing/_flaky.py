@@ -35,7 +35,7 @@ from busway.transport import (
 )
 
 from ._faults import Broken, Fault, Faults
-from ._flaky_feed import flaky_feed
+from ._flaky_feed import FlakyFeed, flaky_feed
 
 __all__ = ["Flaky"]
 
@@ -61,7 +61,8 @@ class Flaky(Faults):
     def __new__(cls, inner: Transport) -> Self:
         # A power is seen by isinstance: the wrapper's class has to have those of the inner one.
         powers = tuple(each for power, each in _POWERS.items() if isinstance(inner, power))
-        made: Any = type(cls.__name__, (*powers, cls), {"__module__": cls.__module__})
+        own = () if cls is Flaky else (cls,)
+        made: Any = type(cls.__name__, (*own, *powers, Flaky), {"__module__": cls.__module__})
         wrapper: Self = super().__new__(made)
         return wrapper
 
@@ -71,7 +72,7 @@ class Flaky(Faults):
         """The transport inside, with nothing put into it."""
 
     def __repr__(self) -> str:
-        return f"<Flaky {self.inner!r}>"
+        return f"<{type(self).__name__} {self.inner!r}>"
 
     async def __aenter__(self) -> Self:
         await self.around("connect", self.inner.__aenter__)
@@ -106,9 +107,13 @@ class Flaky(Faults):
         entering = self.inner.listen(group)
         feed = await self.around("listen", entering.__aenter__, group)
         try:
-            yield flaky_feed(self, feed)
+            yield self.wrap(feed, group)
         finally:
             await entering.__aexit__(None, None, None)
+
+    def wrap(self, feed: Feed, group: Group) -> Feed:
+        """What the group is given for the feed inside."""
+        return flaky_feed(self, feed, FlakyFeed)
 
 
 def _reaches(fault: Fault | None) -> bool:

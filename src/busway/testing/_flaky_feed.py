@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from busway.transport import (
     Delivery,
@@ -20,6 +20,8 @@ from busway.transport import (
 from ._faults import Faults
 
 __all__ = ["FlakyFeed", "flaky_feed"]
+
+F = TypeVar("F", bound="FlakyFeed")
 
 
 class FlakyFeed:
@@ -83,8 +85,10 @@ _POWERS: dict[type, type[FlakyFeed]] = {
 }
 
 
-def flaky_feed(faults: Faults, inner: Feed) -> FlakyFeed:
-    """The feed with faults, of the powers that the inner one has."""
+def flaky_feed(faults: Faults, inner: Feed, kind: type[F]) -> F:
+    """A feed of this kind, with the powers that the inner one has."""
     powers = tuple(flaky for power, flaky in _POWERS.items() if isinstance(inner, power))
-    made: type[FlakyFeed] = type("FlakyFeed", (*powers, FlakyFeed), {"__module__": __name__})
-    return made(faults, inner)
+    own = () if kind is FlakyFeed else (kind,)
+    made: Any = type(kind.__name__, (*own, *powers, FlakyFeed), {"__module__": __name__})
+    feed: F = made(faults, inner)
+    return feed
