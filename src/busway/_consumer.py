@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from ._batching import Collector
 from ._context import current, working_for
@@ -34,6 +35,7 @@ from .transport import Delivery, Feed, Group, Raw
 __all__ = ["Consumer"]
 
 _LAST_WORDS = 5.0
+_TURN = 0.02
 _RECONNECT = Backoff(first=0.05, factor=2.0, cap=10.0)
 
 
@@ -54,7 +56,7 @@ class Consumer:
         self._abandoned: list[Delivery] = []
         self._failures = 0
         self._fetched = 0
-        self._fetched_at = time.perf_counter()
+        self._fetched_at = self._turn_ends = time.perf_counter()
 
     async def run(self, ready: anyio.abc.TaskStatus[None]) -> None:
         """Until ``stop_receiving`` and everything started is settled, or cancelled."""
@@ -271,6 +273,10 @@ class Consumer:
         finally:
             crew.fetching = None
         self._received(batch)
+        if self._fetched_at > self._turn_ends:
+            # Handlers that never wait, and publish what they handle next, would never let others go.
+            await anyio.lowlevel.checkpoint()
+            self._turn_ends = time.perf_counter() + _TURN
         return not intake.cancel_called
 
     def _received(self, batch: Sequence[Delivery]) -> None:

@@ -1,0 +1,144 @@
+"""``drain`` returns when everything that was caused is done, and not before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from busway import Backoff, Bus, Message, Retry
+from busway.errors import StateError
+from busway.testing import PartitionedLog
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_waits_for_what_handlers_publish_in_their_turn() -> None:
+    bus, seen = Bus(), Seen()
+
+    @bus.subscribe("a.b")
+    async def chain(data: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        seen.add(data)
+        if data < 20:
+            await bus.publish("a.b", data + 1)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 0)
+            await bus.drain()
+            assert seen.items == list(range(21))
+
+
+@pytest.mark.parametrize("in_place", [0.0, 1.0])
+async def test_it_waits_for_retries(in_place: float) -> None:
+    bus, seen = Bus(retry=quick(4, in_place=in_place)), Seen()
+
+    @bus.subscribe("a.b")
+    async def handle(data: Any, message: Message[Any]) -> None:
+        seen.add(message.attempt)
+        if message.attempt < 4:
+            raise ValueError("no")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await bus.drain()
+            assert seen.items == [1, 2, 3, 4]
+
+
+async def test_it_waits_for_what_was_emitted() -> None:
+    bus, seen = Bus(), Seen()
+    bus.add(noting(seen), "a.b")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            bus.emit("a.b", 1)
+            await bus.drain()
+            assert seen.items == [1]
+
+
+async def test_it_does_not_wait_for_what_was_published_with_a_delay() -> None:
+    clock, seen = LeapingClock(), Seen()
+    bus = Bus(clock=clock)
+    bus.add(noting(seen), "a.b")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1, delay=60)
+            await bus.drain()
+            assert seen.items == []
+
+
+async def test_it_does_not_wait_for_a_delay_that_is_kept_in_this_process() -> None:
+    clock, seen = LeapingClock(), Seen()
+    bus = Bus(PartitionedLog(), service="s", clock=clock)
+    bus.add(noting(seen), "a.b")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1, delay=60)
+            await until(lambda: bus.stats().groups[0].waiting == 1)
+            with anyio.move_on_after(5.0) as scope:
+                for runner in bus._parts.groups.runners.values():
+                    assert runner.consumer is not None
+                    await runner.consumer.finished_before(float("inf"))
+            assert not scope.cancelled_caught
+            assert seen.items == []
+
+
+async def test_it_raises_when_time_is_over() -> None:
+    clock = LeapingClock()
+    bus = Bus(clock=clock, retry=Retry(2, Backoff(60.0)))
+
+    @bus.subscribe("a.b")
+    async def handle(data: Any) -> None:
+        raise ValueError("no")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            with pytest.raises(TimeoutError):
+                await bus.drain(timeout=0.05)
+            await bus.stop(grace=0)
+
+
+async def test_it_does_not_wait_for_a_paused_group() -> None:
+    bus, seen, other = Bus(), Seen(), Seen()
+    subscription = bus.add(noting(seen), "a.b", group="paused")
+    bus.add(noting(other), "a.b", group="other")
+    subscription.pause()
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await bus.drain()
+            assert (seen.items, other.items) == ([], [1])
+
+
+async def test_a_pause_while_it_waits_lets_it_go() -> None:
+    clock = LeapingClock()
+    bus, drained = Bus(clock=clock, retry=Retry(2, Backoff(1.0, jitter="none"))), anyio.Event()
+
+    async def handle(data: Any) -> None:
+        raise ValueError("no")
+
+    subscription = bus.add(handle, "a.b", group="g")
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            await bus.publish("a.b", 1)
+            await until(lambda: bus.stats().retried == 1)
+
+            async def drain() -> None:
+                await bus.drain()
+                drained.set()
+
+            tasks.start_soon(drain)
+            await anyio.wait_all_tasks_blocked()
+            assert not drained.is_set()
+            subscription.pause()
+            await drained.wait()
+
+
+async def test_a_bus_that_does_not_run_cannot_be_drained() -> None:
+    with pytest.raises(StateError, match="not started"):
+        await Bus().drain()
