@@ -40,13 +40,16 @@ def on(*patterns: str | type) -> Callable[[F], F]:
 class Actor:
     """A class with state whose methods handle events under one group and one mailbox.
 
-    ::
+    ```python
+    from busway import Actor, Bus, on
 
-        class Billing(Actor):
-            @on("order.placed")
-            async def placed(self, order: OrderPlaced) -> None: ...
+    class Billing(Actor):
+        @on("order.placed")
+        async def placed(self, order: dict) -> None: ...
 
-        bus.add(Billing())
+    bus = Bus()
+    bus.add(Billing())
+    ```
 
     One delivery at a time: methods need no locks. With ``bus.add(..., concurrency=8)`` one for each
     key. State is per process: another process that adds the actor has its own.

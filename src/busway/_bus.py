@@ -27,15 +27,17 @@ __all__ = ["Bus"]
 class Bus(Publishing, Subscribing, Living):
     """An event bus: in this process, or, by another URL, on a broker.
 
-    ::
+    ```python
+    from busway import Bus
 
-        bus = Bus("memory://", service="shop")
+    bus = Bus("memory://", service="shop")
 
-        @bus.subscribe("order.*", concurrency=8)
-        async def charge(order: OrderPlaced) -> None: ...
+    @bus.subscribe("order.*", concurrency=8)
+    async def charge(order: dict) -> None: ...
 
-        async with bus:
-            await bus.publish(OrderPlaced("o-1", 99.5))
+    async with bus:
+        await bus.publish("order.placed", {"order_id": "o-1", "total": 99.5})
+    ```
 
     Args:
         transport: A URL (``memory://``, ``null://``, or a scheme an installed adapter brings), or a

@@ -42,11 +42,19 @@ class Cut:
 
 
 def cancelled_at_every_checkpoint() -> Iterator[Cut]:
-    """A cut for the first checkpoint, the second, and so on, until one is not reached any more::
+    """A cut for the first checkpoint, the second, and so on, until one is not reached any more.
 
-        for cut in cancelled_at_every_checkpoint():
-            got = await cut(feed.receive(5))
-            ...  # what must hold, whether cut.cancelled or not
+    ```python
+    import anyio
+    from busway.testing._checkpoints import cancelled_at_every_checkpoint
+
+    lock = anyio.Lock()
+    for cut in cancelled_at_every_checkpoint():
+        await cut(lock.acquire())
+        assert lock.locked() is not cut.cancelled  # what must hold, cancelled or not
+        if lock.locked():
+            lock.release()
+    ```
 
     The last cut lets the call end by itself. Each must run exactly one call. It works by stepping
     the call by hand, so that it is the same on every event loop and cancels the same in every run.

@@ -50,12 +50,19 @@ class TransportSuite(
 ):
     """Every sentence of ``busway.transport`` as a test of the same name.
 
-    Subclass it in a test module and override one fixture::
+    Subclass it in a test module and override one fixture:
 
-        class TestMine(TransportSuite):
-            @pytest.fixture
-            def transport(self):
-                return MyTransport("mine://localhost")
+    ```python
+    import pytest
+
+    from busway.memory import MemoryTransport
+    from busway.testing import TransportSuite
+
+    class TestMine(TransportSuite):
+        @pytest.fixture
+        def transport(self):
+            return MemoryTransport()
+    ```
 
     The fixture gives a transport that is **not entered**. What only you can do with your broker
     (let a member die, put foreign bytes in a channel, take the broker away) are the hooks
