@@ -301,6 +301,19 @@ async def test_null_accepts_and_forgets() -> None:
     assert got == []
 
 
+async def test_a_stop_does_not_wait_for_a_group_that_is_only_being_opened() -> None:
+    bus = Bus("null://")
+    for _ in range(20):  # which of the two tasks comes first is trio's choice
+        await bus.start()
+        subscription = bus.add(print, "**", group="all")
+        with anyio.fail_after(5):
+            await bus.stop()
+        await bus.start()  # it is wanted again
+        await ready(bus)
+        await subscription.stop()
+        await bus.stop()
+
+
 async def test_a_bus_that_only_publishes_takes_no_subscription() -> None:
     async with Bus(publish_only=True) as bus:
         await bus.publish(Paid(1))

@@ -144,7 +144,8 @@ class GroupRunner:
         group = self.group
         self.opening = True
         self._failure = None
-        self.ended = anyio.Event()
+        if self.ended.is_set():  # else somebody may be waiting for it already
+            self.ended = anyio.Event()
         try:
             async with runtime.transport.listen(group) as feed:
                 consumer = Consumer(runtime, feed, group, self.policy, self.routes)
@@ -189,7 +190,7 @@ class GroupRunner:
     def closed(self) -> None:
         """It does not receive any more, or never did."""
         self.consumer = None
-        self.opening = False
+        self.opening = self._unwanted = False
         waited, self._opened = self._opened, anyio.Event()
         waited.set()
         self.ended.set()
@@ -211,6 +212,13 @@ class GroupRunner:
         if isinstance(feed, Follows):
             await feed.follow(self.group)
         await consumer.members.announce(self.group)
+
+    async def end(self) -> None:
+        """Receive nothing more. What is only being opened does not begin."""
+        if self.consumer is not None:
+            await self.consumer.stop_receiving()
+        elif self.opening:
+            self._unwanted = True
 
     async def stop(self) -> None:
         """Leave the group. From inside one of its own handlers it does not wait for the end."""

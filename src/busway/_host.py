@@ -266,8 +266,7 @@ class Host:
     async def _end_groups(self, private: bool) -> None:
         runners = [r for r in self._runners.values() if r.private is private]
         for runner in runners:
-            if runner.consumer is not None:
-                await runner.consumer.stop_receiving()
+            await runner.end()
         for runner in runners:
             await runner.ended.wait()
 
