@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
@@ -30,6 +31,8 @@ __all__ = ["DeadLetters", "Replayed"]
 _Letters = list[DeadLetter]  # inside the class, ``list`` is the method
 
 _LOOP = 3
+
+T = TypeVar("T")
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -65,9 +68,10 @@ class DeadLetters:
     async def _all(self) -> AsyncIterator[DeadLetter]:
         for address in await self._browses.addresses(Purpose.DEAD, self._group):
             channel = address.channel
-            async for entry in self._browses.browse(address):
-                story = entry.story or Story(self._group)
-                yield letter(f"{channel}/{entry.position}", channel, entry.content, story)
+            async with _ending(self._browses.browse(address)) as entries:
+                async for entry in entries:
+                    story = entry.story or Story(self._group)
+                    yield letter(f"{channel}/{entry.position}", channel, entry.content, story)
 
     async def list(
         self,
@@ -83,25 +87,26 @@ class DeadLetters:
         if since is not None and since.utcoffset() is None:
             raise OptionError(f"since={since!r} has no time zone")
         found: _Letters = []
-        async for dead in self._all():
-            if limit is not None and len(found) >= limit:
-                break
-            envelope = dead.envelope
-            if (
-                (topic is None or dead.topic == topic)
-                and (kind is None or dead.kind == kind)
-                and (key is None or (envelope is not None and envelope.subject == key))
-                and (since is None or (dead.last_failed or 0.0) >= since.timestamp())
-                and (where is None or where(dead))
-            ):
-                found.append(dead)
+        async with _ending(self._all()) as letters:
+            async for dead in letters:
+                if limit is not None and len(found) >= limit:
+                    break
+                if (
+                    (topic is None or dead.topic == topic)
+                    and (kind is None or dead.kind == kind)
+                    and (key is None or dead.key == key)
+                    and (since is None or (dead.last_failed or 0.0) >= since.timestamp())
+                    and (where is None or where(dead))
+                ):
+                    found.append(dead)
         return found
 
     async def get(self, id: str) -> DeadLetter | None:
         """One letter by its id; None when it is not there."""
-        async for dead in self._all():
-            if dead.id == id:
-                return dead
+        async with _ending(self._all()) as letters:
+            async for dead in letters:
+                if dead.id == id:
+                    return dead
         return None
 
     async def replay(
@@ -200,6 +205,17 @@ class DeadLetters:
         self._runtime.log.warning(
             "dead letter %s of group %r is not replayed: %s", dead.id, self._group, why
         )
+
+
+@asynccontextmanager
+async def _ending(entries: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """An iterator that is left half-way must be closed here, or the event loop complains later."""
+    try:
+        yield entries
+    finally:
+        close = getattr(entries, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _position(dead: DeadLetter) -> str:
