@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, is_typeddict
 from weakref import WeakValueDictionary
@@ -188,5 +188,7 @@ def _same(cls: type, other: type) -> bool:
 
 
 def _caller() -> str:
-    frame = sys._getframe(2)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = None if frame is None else frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -149,7 +149,11 @@ class Groups:
         if in_batches:
             convert, invoke = batch_invoke(call)
             handling.convert, handling.invoke_batch = convert, invoke
-            handling.invoke = lambda envelope, delivery: invoke([delivery], [convert(envelope)])
+
+            def alone(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
+                return invoke([delivery], [convert(envelope)])
+
+            handling.invoke = alone
         else:
             handling.invoke = single_invoke(call)
             handling.exact = exact_class(call)

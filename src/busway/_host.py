@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.abc
@@ -291,7 +291,8 @@ def _belong_to_nobody() -> None:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
+        held = cast("tuple[BaseException, ...]", error.exceptions)
+        for each in held:
             yield from _leaves(each)
     else:
         yield error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.abc
 
 from ._host import State
 from ._parts import Parts
@@ -81,7 +80,7 @@ class Living:
             raise self._parts.host.failure
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """For frameworks that take an async context manager of the app: ``lifespan=bus.lifespan``."""
         async with self:
             yield

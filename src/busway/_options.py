@@ -55,13 +55,16 @@ def _ref(name: str, value: object) -> Ref | None:
     match value:
         case (str(kind), str(identity)):
             return kind, identity
+        case _:
+            pass
     raise OptionError(f'{name}={value!r}: it takes a pair of texts, such as ("order", "o-1")')
 
 
 def _headers(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise OptionError(f"headers={value!r}: it takes a mapping of texts to texts")
-    for name, text in value.items():
+    given: Mapping[Any, Any] = value
+    for name, text in given.items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise OptionError(
                 f"headers: {name!r}: {text!r}: names and values are texts; put other values into "
@@ -72,7 +75,7 @@ def _headers(value: object) -> Mapping[str, str]:
                 f"headers: {name!r}: names that begin with 'busway-' are reserved for the bus; "
                 "choose another"
             )
-    return dict(value)
+    return dict(given)
 
 
 def moment(value: object, name: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
@@ -29,7 +29,7 @@ class NullTransport:
 
 
 @asynccontextmanager
-async def _listen() -> AsyncIterator[NullFeed]:
+async def _listen() -> AsyncGenerator[NullFeed]:
     yield NullFeed()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Any, Literal
@@ -211,7 +211,7 @@ class MemoryTransport:
         return self._listen(group)
 
     @asynccontextmanager
-    async def _listen(self, group: Group) -> AsyncIterator[MemoryFeed]:
+    async def _listen(self, group: Group) -> AsyncGenerator[MemoryFeed]:
         box = self._boxes.get(group.name)
         if box is None:
             box = self._boxes[group.name] = Mailbox(group, self._capacity)
