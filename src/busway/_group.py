@@ -14,6 +14,7 @@ from ._context import working_for
 from ._crew import Policy
 from ._handling import Handling
 from ._routes import Routes
+from ._routing import matcher
 from ._runtime import Runtime
 from ._subscription import Options, Spec
 from ._tasks import cancelled_by_owner
@@ -72,7 +73,8 @@ class GroupRunner:
         return Group(
             f"{self.name}.{self._member}" if broadcast else self.name,
             patterns,
-            self.routes.matches,
+            # As it is now: a handler that is taken back last must not make its group forget.
+            matcher(patterns),
             self._channels(patterns) if patterns else frozenset(),
             start,
             not broadcast,

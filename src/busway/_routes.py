@@ -24,10 +24,6 @@ class Routes:
     def patterns(self) -> tuple[str, ...]:
         return self._router.patterns
 
-    def matches(self, topic: str) -> bool:
-        """Whether any handler of the group takes it."""
-        return bool(self._router.best(topic))
-
     def add(self, handling: Handling) -> None:
         for pattern in handling.patterns:
             self._router.add(pattern, handling)
