@@ -96,7 +96,9 @@ async def test_data_published_by_name_is_checked_against_the_declared_class(
     async with Bus(validate=check) as bus:
         assert (await bus.publish("paid.order", {"number": 5})).key == "5"
         if check == "reject":
-            with pytest.raises(InvalidEvent, match=r"paid.order: data does not fit Paid: .*number.*Noth"):
+            with pytest.raises(
+                InvalidEvent, match=r"paid.order: data does not fit Paid: .*number.*Noth"
+            ):
                 await bus.publish("paid.order", {"number": "five"})
         else:
             assert (await bus.publish("paid.order", {"number": "five"})).key == "five"
@@ -179,7 +181,9 @@ def passing(send: Send) -> Send:
 async def test_many_name_those_that_failed_and_send_all_others(middleware: Any) -> None:
     transport = Answering(by_number)
     async with Bus(transport, middleware=middleware) as bus:
-        with pytest.raises(PublishUnknown, match="2 of 4 events: 1 of them may have been") as caught:
+        with pytest.raises(
+            PublishUnknown, match="2 of 4 events: 1 of them may have been"
+        ) as caught:
             await bus.publish_many([Paid(n) for n in (1, 2, 3, 4)])
         failed = [(envelope.key, str(cause)) for envelope, cause in caught.value.failed]
         assert [key for key, _ in failed] == ["2", "3"]
@@ -207,7 +211,9 @@ async def test_what_cannot_be_encoded_is_not_sent() -> None:
         got: list[object] = []
         bus.add(got.append, "**", group="all")
         await ready(bus)
-        with pytest.raises(EncodeError, match=r"paid.slip: dict cannot be encoded.*Use msgspec") as one:
+        with pytest.raises(
+            EncodeError, match=r"paid.slip: dict cannot be encoded.*Use msgspec"
+        ) as one:
             await bus.publish("paid.slip", {"a": Unwritable()})
         assert [envelope.topic for envelope, _ in one.value.failed] == ["paid.slip"]
         slips = [bus.envelope("paid.slip", {"a": each}) for each in (1, Unwritable(), 3)]
@@ -262,7 +268,9 @@ async def test_publishing_before_the_start_and_after_the_stop_says_what_to_do() 
             lambda: bus.publish("paid.slip", {}),
             lambda: bus.request(Paid(1)),
         ):
-            with pytest.raises(StateError, match=rf"the bus is {state}: publish inside `async with"):
+            with pytest.raises(
+                StateError, match=rf"the bus is {state}: publish inside `async with"
+            ):
                 await call()
         await bus.start()
         await bus.stop()
@@ -408,7 +416,9 @@ async def test_a_foreign_topic_that_breaks_our_rules_is_retried_like_any_other(
 
         await ready(bus)
         foreign = Envelope("com.acme/order placed*", {}, "elsewhere", 1.0)
-        item = Outgoing(foreign, bus._parts.sealer.route_to("com.x").address, bus._parts.runtime.encoder)
+        item = Outgoing(
+            foreign, bus._parts.sealer.route_to("com.x").address, bus._parts.runtime.encoder
+        )
         await transport.send([item], timeout=1)
         await bus.drain(timeout=5)
         (letter,) = await bus.dead_letters("all").list()

@@ -181,7 +181,8 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         return function
 
     async def in_thread(*args: Any) -> Any:
-        result = await anyio.to_thread.run_sync(partial(function, *args))
+        # In a tuple, because trio takes a coroutine as the result of a thread for a mistake.
+        (result,) = await anyio.to_thread.run_sync(lambda: (function(*args),))
         return await result if inspect.isawaitable(result) else result
 
     return in_thread

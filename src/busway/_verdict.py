@@ -59,6 +59,10 @@ class Backoff(msgspec.Struct, frozen=True):
         return longest * draw if self.jitter == "full" else longest
 
 
+def _is_exception(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, BaseException)
+
+
 class Retry(msgspec.Struct, frozen=True):
     """How often and how long a failing event is tried before it becomes a dead letter."""
 
@@ -80,6 +84,11 @@ class Retry(msgspec.Struct, frozen=True):
             raise OptionError(f"Retry(attempts={self.attempts}): it takes 1 or more")
         if self.in_place < 0:
             raise OptionError(f"Retry(in_place={self.in_place}): it takes 0 seconds or more")
+        if self.seconds is not None and not self.seconds >= 0:
+            raise OptionError(f"Retry(within={self.within}): it takes 0 seconds or more")
+        for name, given in (("on", self.on), ("give_up_on", self.give_up_on)):
+            if not isinstance(given, tuple) or not all(map(_is_exception, given)):
+                raise OptionError(f"Retry({name}={given!r}): it takes a tuple of exception classes")
 
     @property
     def seconds(self) -> float | None:

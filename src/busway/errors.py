@@ -204,3 +204,6 @@ class RetryLater(HandlerSignal):
         super().__init__(reason)
         self.after = after
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.after, self.reason), self.__dict__
