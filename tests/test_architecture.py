@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
     | {"_event_of", "middleware", "codec", "memory"},
-    {"_context", "_fields", "_letter", "_options", "_patterns", "_replies"}
+    {"_context", "_fields", "_letter", "_options", "_patterns", "_replies", "_run"}
     | {"_segments", "_topics", "_trie"},
     {"transport"},
     {"message"},

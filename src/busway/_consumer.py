@@ -24,13 +24,14 @@ from ._handling import Handling
 from ._keeper import Keeper
 from ._members import Members
 from ._routes import Routes
+from ._run import Run
 from ._runtime import Runtime
 from ._suspects import Suspects
 from ._tasks import cancelled_by_owner
 from ._verdict import Backoff, crashed
 from .errors import TransportError
 from .message import Envelope
-from .transport import Delivery, Feed, Group, Raw
+from .transport import Delivery, Feed, Fresh, Group, Raw
 
 __all__ = ["Consumer"]
 
@@ -152,6 +153,10 @@ class Consumer:
         delivery: Delivery | None = None
         while True:
             if delivery is None:
+                run = None if lanes.run is None else lanes.begin(me)
+                if run is not None:
+                    delivery = await self._handle_run(run)
+                    continue
                 delivery = lanes.take(me)
                 if delivery is None:
                     if acks:
@@ -191,6 +196,38 @@ class Consumer:
                 lanes.running = delivery = ready.popleft()
             else:
                 delivery = None
+
+    async def _handle_run(self, run: Run) -> Delivery | None:
+        """The events of a fresh batch, with nothing made or written for one of them."""
+        crew, routes, set_current = self.crew, self._routes.cache, current.set
+        for content in run.events:
+            try:
+                handling = routes[content.type]
+            except KeyError:
+                return await self._unusual(self._broken_off(run))
+            set_current(content)
+            try:
+                data = content.data
+                if type(data) is handling.exact:
+                    direct = handling.direct
+                    await direct(data)
+                else:
+                    invoke = handling.invoke
+                    await invoke(content, run.running)
+            except BaseException as error:
+                return await self._raised(self._broken_off(run), handling, error)
+        if run.broken is None:
+            crew.lanes.run = None
+            await crew.acknowledge(run.batch)
+            return None
+        crew.acks.append(run.broken)
+        return crew.lanes.after(run.broken)
+
+    def _broken_off(self, run: Run) -> Delivery:
+        if run.broken is None:
+            self.crew.lanes.break_run()
+        assert run.broken is not None
+        return run.broken
 
     async def _handle(self, delivery: Delivery, handling: Handling) -> Delivery | None:
         content = delivery.content
@@ -289,9 +326,12 @@ class Consumer:
         self._fetched, self._fetched_at = len(batch), now
         self._suspects.wary = False
         self.members.stale = True
-        if batch and batch[0].loan is not None:
-            crew.tracked = crew.loans = True
-        crew.lanes.put(batch)
+        if type(batch) is Fresh and not self._runtime.watchers.received:
+            crew.lanes.offer(batch)
+        else:
+            if batch and batch[0].loan is not None:
+                crew.tracked = crew.loans = True
+            crew.lanes.put(batch)
         if self._runtime.watchers.received:
             for delivery in batch:
                 details = (crew.group.name, delivery.attempt, delivery.delivered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import msgspec
@@ -56,7 +56,7 @@ class Crew:
         self.settler = Settler(runtime, feed, group.name)
         size = 1 if policy.batch is None else policy.batch.size
         self.lanes = Lanes(policy.concurrency, policy.bound, size)
-        self.acks: list[Delivery] = []
+        self.acks = self.lanes.finished
         self.tracked = isinstance(feed, Extends)
         """Whether somebody must know which deliveries are running: loans can end."""
         self.running: set[Delivery] = set()
@@ -111,6 +111,10 @@ class Crew:
         # The list stays the same object: workers hold it.
         batch = self.acks[:]
         self.acks.clear()
+        await self.acknowledge(batch)
+
+    async def acknowledge(self, batch: Sequence[Delivery]) -> None:
+        """These were handled."""
         try:
             await self.settler.ack(batch)
         except LetGo:
@@ -123,7 +127,7 @@ class Crew:
             self.runtime.counters.handled += len(batch)
         self.forget(batch)
 
-    def forget(self, deliveries: list[Delivery]) -> None:
+    def forget(self, deliveries: Sequence[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
         if self.tracked:
             for delivery in deliveries:

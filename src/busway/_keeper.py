@@ -112,7 +112,7 @@ class Keeper:
     async def _keep(self, tasks: anyio.abc.TaskGroup) -> None:
         while True:
             busy = self._crew.lanes.held > 0
-            unsent = len(self._crew.acks)
+            unsent, run = len(self._crew.acks), self._crew.lanes.run
             self.asleep = not (busy or self.lively)
             self.lively = False
             started = time.monotonic()
@@ -122,6 +122,10 @@ class Keeper:
                 self._report_blocked(time.monotonic() - started)
             self._fire()
             # Each beside this loop: a broker that cannot be told must not hold up the others.
+            if run is not None and run is self._crew.lanes.run:
+                # Under way for a whole tick: what is finished of it must not wait for the rest.
+                self._crew.lanes.break_run()
+                unsent = len(self._crew.acks)
             if unsent and self._crew.acks and self._free("flush"):
                 tasks.start_soon(self._alone, "flush", self._crew.flush)
             if self._crew.loans and self._free("revoked"):

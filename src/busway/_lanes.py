@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
-from .transport import Delivery
+from ._run import Run
+from .transport import Delivery, Fresh
 
 __all__ = ["Lanes"]
 
@@ -36,9 +37,12 @@ class Lanes:
         "_parked",
         "_resumed",
         "_shut",
+        "_widest",
         "bound",
+        "finished",
         "held",
         "ready",
+        "run",
         "running",
         "straight",
         "window",
@@ -60,10 +64,15 @@ class Lanes:
         asks one question."""
         self.running: Delivery | None = None
         """What that worker runs; told here by itself for each delivery it pops."""
+        self.run: Run | None = None
+        """What was received fresh and has not been looked at one by one."""
+        self.finished: list[Delivery] = []
+        """Handled and not yet acknowledged; the same list for good."""
         self.held = 0
         """Deliveries received and not yet settled."""
         self.bound = max(bound, self._least)
         self.window = self._least
+        self._widest = min(_LARGEST_WINDOW, self.bound)
 
     def room(self) -> int:
         """How many more may be fetched."""
@@ -71,8 +80,10 @@ class Lanes:
 
     def measured(self, count: int, seconds: float) -> None:
         """So many deliveries took so long: fit the window to the pace."""
+        if self.window == self._widest and self.window * seconds <= _WINDOW_SECONDS * count:
+            return  # as wide as can be, and rightly so
         pace = _WINDOW_SECONDS * count / max(seconds, 1e-6)
-        largest = min(_LARGEST_WINDOW, self.bound, self.window * _GROWTH)
+        largest = min(self._widest, self.window * _GROWTH)
         self.window = int(max(self._least, min(pace, largest)))
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
@@ -80,11 +91,46 @@ class Lanes:
         self.held += len(deliveries)
         self.ready.extend(deliveries)
 
-    def take(self, worker: object) -> Delivery | None:
-        """The next that this worker may start now; it gives it back to ``after``."""
+    def offer(self, batch: Fresh) -> None:
+        """Received, and all of it simply new."""
+        if self.run is not None or self.ready:
+            self.put(batch)
+        else:
+            self.held += len(batch)
+            self.run = Run(batch)
+
+    def begin(self, worker: object) -> Run | None:
+        """What this worker may handle one after another without asking, until somebody breaks it
+        off: nobody else runs anything of a lane."""
+        run = self.run
+        if run is None or run.begun:
+            return None
+        self._come(worker)
+        if self._closed or self._resumed or self._shut:
+            return None
+        run.begun = True
+        return run
+
+    def break_run(self) -> None:
+        """Somebody looks: from here on each event of a run is a delivery like any other."""
+        run = self.run
+        if run is not None:
+            self.run = None
+            finished, left = run.break_off()
+            self.finished.extend(finished)
+            self.ready.extendleft(reversed(left))
+            if run.broken is not None:
+                self.running = run.broken
+
+    def _come(self, worker: object) -> None:
         if worker is not self._last:
             self._close_running()
             self._last = worker
+
+    def take(self, worker: object) -> Delivery | None:
+        """The next that this worker may start now; it gives it back to ``after``."""
+        self.break_run()
+        self._come(worker)
         self.straight = None if self._closed or self._resumed or self._shut else worker
         self.running = delivery = self._next()
         if delivery is not None and self.straight is None:
@@ -109,6 +155,7 @@ class Lanes:
 
     def shut(self, shut: bool) -> None:
         """While shut, nothing starts: ``take`` and ``after`` give out none."""
+        self.break_run()
         self._shut = shut
         self.straight = None
 
@@ -161,6 +208,7 @@ class Lanes:
 
     def resume(self, delivery: Delivery) -> None:
         """Its wait is over: it is the next to start, before anything parked behind it."""
+        self.break_run()
         self.straight = None
         self._resumed.append(delivery)
 
@@ -170,6 +218,7 @@ class Lanes:
 
     def waiting(self) -> Iterator[Delivery]:
         """Everything that is held and not running, except what waits for its time."""
+        self.break_run()
         yield from self._resumed
         yield from self.ready
         for parked in self._closed.values():
@@ -203,6 +252,7 @@ class Lanes:
     def withdraw(self, unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take out what waits and is unwanted, each lane's in its order; running ones, and those
         with a time, stay."""
+        self.break_run()
         resumed = [d for d in self._resumed if unwanted(d)]
         parked: list[Delivery] = []
         for lane, queue in self._closed.items():

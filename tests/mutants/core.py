@@ -13,9 +13,23 @@ MUTANTS = [
     Mutant(
         "at least once: acknowledged only after success",
         "_consumer.py",
-        "            set_current(content)\n",
-        "            set_current(content)\n            acks.append(delivery)\n            await crew.flush()\n",
+        "            # From here on the same as _handle, without its call.\n",
+        "            acks.append(delivery)\n            await crew.flush()\n",
         f"{MEMORY} test_what_is_cancelled_at_the_stop_comes_again_with_no_attempt_used",
+    ),
+    Mutant(
+        "at least once: fresh events are acknowledged after the last of them",
+        "_consumer.py",
+        "        for content in run.events:\n",
+        "        await crew.acknowledge(run.batch)\n        for content in run.events:\n",
+        "tests/test_fresh.py test_what_a_cancelled_run_did_not_reach_comes_again",
+    ),
+    Mutant(
+        "in order per key: a run is broken off when another worker looks",
+        "_lanes.py",
+        "                self.running = run.broken\n",
+        "                pass\n",
+        "tests/test_fresh.py test_another_worker_finds_the_lane_of_what_runs_closed",
     ),
     Mutant(
         "a dead letter is written before its event is acknowledged",
@@ -223,8 +237,8 @@ MUTANTS = [
     Mutant(
         "on_dead cannot stop the letter",
         "_settle.py",
-        "            except Exception:\n                runtime.log.exception(\"on_dead",
-        "            except ZeroDivisionError:\n                runtime.log.exception(\"on_dead",
+        '            except Exception:\n                runtime.log.exception("on_dead',
+        '            except ZeroDivisionError:\n                runtime.log.exception("on_dead',
         "tests/test_dead_letters.py",
     ),
     Mutant(
@@ -251,8 +265,8 @@ MUTANTS = [
     Mutant(
         "a duplicate is recognised only when it was handled",
         "middleware/_dedupe.py",
-        "                await _tell(store.release(key, owner), key, \"released\")\n                raise\n",
-        "                await _tell(store.done(key, owner, keep), key, \"released\")\n                raise\n",
+        '                await _tell(store.release(key, owner), key, "released")\n                raise\n',
+        '                await _tell(store.done(key, owner, keep), key, "released")\n                raise\n',
         "tests/middleware/test_dedupe.py",
     ),
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
+from typing import Any, Protocol
 
 import anyio
 import msgspec
 
 from ..message import Envelope
-from ..transport import Delivery, Group, Outgoing
+from ..transport import Delivery, Fresh, Group, Outgoing
 from ._wake import Wake
 
 __all__ = ["DONE", "Batch", "Mailbox"]
@@ -20,10 +21,24 @@ DONE = object()
 
 
 _MANY_BATCHES = 64
+_FEW = 4
+"""So few deliveries are made sooner than a ``Fresh`` is."""
+
+
+def _some_lent(batch: Sequence[Delivery]) -> bool:
+    if type(batch) is Fresh and len(batch.made) < len(batch):
+        return batch.receipt is not DONE
+    return any(_is_lent(delivery) for delivery in batch)
 
 
 def _is_lent(delivery: Delivery) -> bool:
     return delivery.receipt is not DONE
+
+
+class HasChannel(Protocol):
+    """The part of a line that a mailbox needs."""
+
+    channel: str
 
 
 class Batch(msgspec.Struct, eq=False):
@@ -48,6 +63,8 @@ class Mailbox:
 
     __slots__ = (
         "_last",
+        "_lines",
+        "_made",
         "_place",
         "_room",
         "capacity",
@@ -61,14 +78,18 @@ class Mailbox:
         "ready",
     )
 
-    def __init__(self, group: Group, capacity: int) -> None:
+    def __init__(self, group: Group, capacity: int, lines: Mapping[str, HasChannel]) -> None:
         self.name = group.name
         self.durable = group.durable
         self.capacity = capacity
         self.followed: dict[object, Group] = {}
         """Each living member's patterns; an event that any of them matches belongs to the group."""
         self._last = group
-        self.ready: deque[Delivery] = deque()
+        self._lines = lines
+        self.ready: deque[Envelope | Delivery] = deque()
+        """What waits: an event that is simply new as it is, everything else as a delivery."""
+        self._made = 0
+        """How many of them are deliveries."""
         self.lent: deque[Batch] = deque()
         self.pending = 0
         self._place = 0
@@ -85,16 +106,30 @@ class Mailbox:
     def put(self, item: Outgoing) -> None:
         """Append an item and wake one reader."""
         content = item.content
+        if type(content) is Envelope and self._is_new(item, content):
+            self.ready.append(content)
+            if self.readers:
+                self.readers.pop().set()
+            return
         lane = content.subject if type(content) is Envelope else None
-        # Positional and one call: this line runs once for each event and group.
-        self.ready.append(
-            Delivery(content, item.address.channel, lane, item.attempt, 1, item.due, item.story)
+        channel = item.address.channel
+        self.append(Delivery(content, channel, lane, item.attempt, 1, item.due, item.story))
+
+    def _is_new(self, item: Outgoing, content: Envelope) -> bool:
+        """Whether nothing is to be said of it but its event; its channel is that of its line."""
+        line = self._lines.get(content.type)
+        return (
+            line is not None
+            and line.channel == item.address.channel
+            and item.attempt == 1
+            and item.due is None
+            and item.story is None
+            and content.reply_to is None
         )
-        if self.readers:
-            self.readers.pop().set()
 
     def append(self, delivery: Delivery) -> None:
-        """Append what was lent before, and wake one reader."""
+        """Append a delivery, and wake one reader."""
+        self._made += 1
         self.ready.append(delivery)
         if self.readers:
             self.readers.pop().set()
@@ -113,14 +148,14 @@ class Mailbox:
         """Lend at most ``limit``, until a moment if loans run out; there is at least one."""
         ready = self.ready
         count = min(limit, len(ready))
-        popleft = ready.popleft
-        batch = [popleft() for _ in range(count)]
+        plain = not self._made and until is None and count > _FEW
+        batch = self._fresh(count) if plain else self._made_now(count)
         if until is not None:
             for place, delivery in enumerate(batch, self._place):
                 turn = delivery.receipt
                 delivery.receipt = Turn(place if turn is None else turn.place, until)
         if len(self.lent) >= _MANY_BATCHES:
-            self.lent = deque(b for b in self.lent if any(_is_lent(d) for d in b.deliveries))
+            self.lent = deque(batch for batch in self.lent if _some_lent(batch.deliveries))
         self.lent.append(Batch(batch, owner, self._place))
         self._place += count
         self.pending += count
@@ -129,9 +164,42 @@ class Mailbox:
             self._room = None
         return batch
 
+    def _fresh(self, count: int) -> Fresh:
+        ready: deque[Any] = self.ready
+        if count == len(ready):
+            events = list(ready)
+            ready.clear()
+        else:
+            popleft = ready.popleft
+            events = [popleft() for _ in range(count)]
+        return Fresh(events, self._channel_of)
+
+    def _made_now(self, count: int) -> list[Delivery]:
+        batch: list[Delivery] = []
+        for _ in range(count):
+            one = self.ready.popleft()
+            if type(one) is Delivery:
+                self._made -= 1
+                batch.append(one)
+            else:
+                assert type(one) is Envelope
+                batch.append(Delivery(one, self._channel_of(one), one.subject))
+        return batch
+
+    def _channel_of(self, event: Envelope) -> str:
+        return self._lines[event.type].channel
+
     def done(self, deliveries: Sequence[Delivery]) -> int:
         """Forget what was handled; how many were not lent any more."""
         lost = finished = 0
+        if type(deliveries) is Fresh:
+            if deliveries.receipt is DONE:
+                return 0
+            deliveries.receipt = DONE
+            finished = len(deliveries) - len(deliveries.made)
+            if self.lent and self.lent[0].deliveries is deliveries:
+                self.lent.popleft()
+            deliveries = list(deliveries.made)
         for delivery in deliveries:
             if delivery.receipt is DONE:
                 lost += delivery.expired
@@ -166,8 +234,10 @@ class Mailbox:
     def _insert(self, back: list[Delivery]) -> None:
         """Before what was never lent, and among what was given back earlier, in order."""
         ready = self.ready
-        while ready and ready[0].receipt is not None:
-            back.append(ready.popleft())
+        self._made += len(back)
+        while ready and type(first := ready[0]) is Delivery and first.receipt is not None:
+            ready.popleft()
+            back.append(first)
         back.sort(key=lambda delivery: delivery.receipt.place)
         ready.extendleft(reversed(back))
 
@@ -203,6 +273,11 @@ class Mailbox:
             self.readers.remove(wake)
         elif self.ready:
             self.wake()
+
+    def empty(self) -> None:
+        """Forget what waits."""
+        self.ready.clear()
+        self._made = 0
 
     def wake(self) -> None:
         """Let every reader look again."""

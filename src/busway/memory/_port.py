@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..message import Envelope
-from ..transport import Delivery, Port
+from ..transport import Port
 from ._mailbox import Mailbox
 
 __all__ = ["Line"]
@@ -14,29 +14,29 @@ __all__ = ["Line"]
 class Line:
     """The mailboxes that events of one topic go to, found again after groups came or went."""
 
-    __slots__ = ("boxes",)
+    __slots__ = ("boxes", "channel")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
         self.boxes: Sequence[Mailbox] | None = None
 
     def forget(self) -> None:
         """A group came, went, or follows other patterns."""
         self.boxes = None
 
-    def port(self, channel: str, find: Callable[[], Sequence[Mailbox]]) -> Port:
+    def port(self, find: Callable[[], Sequence[Mailbox]]) -> Port:
         """What a publisher holds."""
 
         def post(envelope: Envelope) -> bool:
             boxes = self.boxes
             if boxes is None:
                 boxes = self.boxes = find()
-            lane = envelope.subject
             if len(boxes) == 1:
                 (box,) = boxes
                 ready = box.ready
                 if len(ready) >= box.capacity:
                     return False
-                ready.append(Delivery(envelope, channel, lane))
+                ready.append(envelope)
                 if box.readers:
                     box.readers.pop().set()
                 return True
@@ -45,7 +45,7 @@ class Line:
                 if len(box.ready) >= box.capacity:
                     return False
             for box in boxes:
-                box.ready.append(Delivery(envelope, channel, lane))
+                box.ready.append(envelope)
                 if box.readers:
                     box.readers.pop().set()
             return True

@@ -110,8 +110,10 @@ class MemoryTransport:
         """Appends to the mailboxes of every group that matches, if all of them have room."""
         if not self._plain:
             return _needs_more
-        line = self._lines.setdefault(topic, Line())
-        return line.port(address.channel, lambda: self._route(topic))
+        line = self._lines.setdefault(topic, Line(address.channel))
+        if line.channel != address.channel:
+            return _needs_more  # of two buses that disagree about a topic, the first has the port
+        return line.port(lambda: self._route(topic))
 
     # --- send ---------------------------------------------------------------------------------
 
@@ -214,7 +216,7 @@ class MemoryTransport:
     async def _listen(self, group: Group) -> AsyncGenerator[MemoryFeed]:
         box = self._boxes.get(group.name)
         if box is None:
-            box = self._boxes[group.name] = Mailbox(group, self._capacity)
+            box = self._boxes[group.name] = Mailbox(group, self._capacity, self._lines)
             for item in self._history.since(group.start if group.durable else "latest"):
                 if group.matches(item.content.type):  # type: ignore[union-attr]
                     box.put(item)
@@ -273,7 +275,7 @@ class MemoryTransport:
             raise TransportError(f"there is no group {group!r}", retryable=False)
         if box.followed:
             raise TransportError(f"group {group!r} has members that listen", retryable=False)
-        box.ready.clear()
+        box.empty()
         for item in self._history.since(to):
             if isinstance(item.content, Envelope) and box.matches(item.content.type):
                 box.put(item)

@@ -26,6 +26,7 @@ from ._feed_powers import Extends as Extends
 from ._feed_powers import Follows as Follows
 from ._feed_powers import Moves as Moves
 from ._feed_powers import Redelivers as Redelivers
+from ._fresh import Fresh as Fresh
 from ._items import WRITTEN as WRITTEN
 from ._items import Address as Address
 from ._items import Encoder as Encoder
@@ -69,6 +70,7 @@ __all__ = [
     "Extends",
     "Feed",
     "Follows",
+    "Fresh",
     "Group",
     "GroupState",
     "Holds",

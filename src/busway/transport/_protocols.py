@@ -46,6 +46,7 @@ class Feed(Protocol):
         - It returns deliveries of one lane in the order they were sent.
         - It is atomic under cancellation: cancelled, it has lent nothing, and the next call gets
           what this one would have got.
+        - What is simply new may come as a ``Fresh``, for which no delivery need be made.
         - A delivery whose topic no pattern matches may be among them; the core decides what
           becomes of it.
         - Bytes that are no envelope come as ``Raw``; they stop nothing.
