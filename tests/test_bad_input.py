@@ -1,8 +1,8 @@
 """What an application can ask for that cannot work: each is refused, and told what to do instead.
 
 URLs are in ``test_open``, topics in ``test_publish``, declarations in ``test_event``, options of
-publish in ``test_envelope``, handlers in ``test_handlers``, patterns in ``test_patterns``, bytes off
-a wire in ``test_codec`` and ``fuzz``.
+publish in ``test_envelope``, handlers in ``test_handlers``, patterns in ``test_patterns``, bytes
+off a wire in ``test_codec`` and ``fuzz``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -40,7 +39,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(params=URLS)
-async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Bus]:
+async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> Bus:
     one = Bus(request.param, service="shop")
     got: list[Envelope] = []
     one.got = got  # type: ignore[attr-defined]
@@ -49,7 +48,7 @@ async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterat
     async def see(envelope: Envelope) -> None:
         got.append(envelope)
 
-    yield one
+    return one
 
 
 async def children(bus: Bus) -> list[Envelope]:

@@ -83,7 +83,7 @@ class Callers:
         async def helped(prefix: str, pet: Bought, *, suffix: str) -> None:
             got.append((prefix, pet, suffix))
 
-        class Callable_:  # noqa: N801
+        class Callable_:
             async def __call__(self, pet: Bought) -> None:
                 got.append(pet)
 

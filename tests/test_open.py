@@ -60,7 +60,7 @@ def test_an_unknown_scheme_lists_what_is_installed() -> None:
 def test_a_known_scheme_without_its_adapter_names_the_extra_to_install(
     url: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("busway._open._entry_points", lambda: [])
+    monkeypatch.setattr("busway._open._entry_points", list)
     with pytest.raises(UnknownTransport, match=rf"not installed: pip install 'busway\[{extra}\]'"):
         Bus(url, service="shop")
 

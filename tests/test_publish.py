@@ -79,7 +79,7 @@ async def test_an_envelope_is_sent_as_it_is(bus: Bus) -> None:
     (got,) = await seen(bus)
     assert (got.id, got.headers, got.tenant) == ("mine", {"a": "b"}, "acme")
     assert got.timestamp == pytest.approx(made.timestamp, abs=1e-6)
-    with pytest.raises(OptionError, match="never changed: .* or make a copy"):
+    with pytest.raises(OptionError, match=r"never changed: .* or make a copy"):
         await bus.publish(made, key="other")
 
 
@@ -131,7 +131,7 @@ async def test_many_of_nothing_is_nothing(bus: Bus) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "says", "counter"),
     [
-        (down, PublishError, "^not sent: the broker is down", "publish_failed"),
+        (down, PublishError, r"^not sent: the broker is down", "publish_failed"),
         (lost, PublishUnknown, "^may have been written: the connection died", "publish_unknown"),
     ],
 )

@@ -80,11 +80,11 @@ class PatternError(UsageError, ValueError):
 
 
 class EventError(UsageError, TypeError):
-    """Raised when an event class is declared wrongly, declared twice for a topic, or not declared."""
+    """Raised when an event class is declared wrongly, twice for a topic, or not at all."""
 
 
 class InvalidEvent(UsageError, ValueError):
-    """Raised when published data does not fit the class declared for its topic. Nothing was sent."""
+    """Raised when published data does not fit the class declared for its topic. Nothing is sent."""
 
 
 class HandlerError(UsageError, TypeError):
