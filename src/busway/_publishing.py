@@ -146,13 +146,13 @@ class Publishing:
         self._check_running()
         if not timeout > 0:
             raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds")
-        started = anyio.current_time()
-        with anyio.move_on_after(timeout) as opening:
+        with anyio.move_on_after(timeout) as limit:
             await self._open_replies()
-        if opening.cancelled_caught:
+        if limit.cancelled_caught:
             raise RequestTimeout(f"the feed for replies did not open within {timeout:g} s")
-        timeout = max(0.0, timeout - (anyio.current_time() - started))
-        reply = await self._parts.requests.request(event, data, timeout, options)
+        reply = await self._parts.requests.request(
+            event, data, timeout, limit.deadline, options
+        )
         return converter(Any, declared_for)(reply)
 
     async def _open_replies(self) -> None:

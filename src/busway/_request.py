@@ -34,16 +34,24 @@ class Requests:
         """The name of the group that replies are sent to; this process's own."""
 
     async def request(
-        self, event: object, data: object, timeout: float, options: PublishOptions
+        self,
+        event: object,
+        data: object,
+        timeout: float,
+        deadline: float,
+        options: PublishOptions,
     ) -> Envelope:
-        """Publish and wait. Raises RequestTimeout, RequestFailed, and what publish raises."""
+        """Publish and wait until ``deadline`` of the event loop, ``timeout`` after it was asked.
+
+        Raises RequestTimeout, RequestFailed, and what publish raises.
+        """
         publisher = self._publisher
         sealed, route = publisher.sealer.seal(event, data, options, current.get())
         envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
         due = due_of(options, publisher.runtime.clock.time())
         waiting = self._waiting[envelope.id] = _Waiting(anyio.Event())
         try:
-            with anyio.move_on_after(timeout):
+            with anyio.CancelScope(deadline=deadline):
                 await publisher.pass_on(envelope, route, due, waits=current.get() is None)
                 await waiting.answered.wait()
         finally:

@@ -1,0 +1,267 @@
+"""Asking and awaiting one answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from busway import Bus, Message, Reject, RequestFailed, RequestTimeout, event
+from busway.errors import OptionError, TransportError
+from busway.memory import MemoryTransport
+from busway.middleware import Hooks, trace
+from busway.testing import Flaky
+from busway.transport import Purpose
+from tests.facts import PATIENCE, Seen, noting, quick, until
+
+pytestmark = pytest.mark.anyio
+
+
+@event("request.doubled")
+class Double(msgspec.Struct):
+    n: int
+
+
+async def double(data: Double) -> int:
+    return data.n * 2
+
+
+async def test_the_answer_is_what_the_handler_returned() -> None:
+    bus = Bus()
+    bus.add(double)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            assert await bus.request(Double(4)) == 8
+
+
+async def test_many_requests_at_once_each_get_their_own_answer() -> None:
+    bus, found = Bus(), Seen()
+    bus.add(double, concurrency=4)
+
+    async def ask(n: int) -> None:
+        found.add((n, await bus.request(Double(n))))
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            for n in range(50):
+                tasks.start_soon(ask, n)
+            await found.count(50)
+    assert all(answer == 2 * n for n, answer in found.items)
+
+
+async def test_a_handler_that_gives_up_fails_the_request_with_what_it_said() -> None:
+    bus, attempts = Bus(retry=quick(3)), Seen()
+
+    @bus.subscribe("ask")
+    async def fail(data: Any, message: Message[Any]) -> None:
+        attempts.add(message.attempt)
+        raise ValueError("too much")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            with pytest.raises(RequestFailed) as caught:
+                await bus.request("ask", 1)
+    assert (caught.value.kind, caught.value.reason) == ("ValueError", "too much")
+    assert attempts.items == [1, 2, 3]
+
+
+async def test_a_broadcast_handler_that_gives_up_fails_the_request_too() -> None:
+    bus = Bus(retry=quick(1))
+
+    @bus.subscribe("ask", broadcast=True)
+    async def fail(data: Any) -> None:
+        raise Reject("not me")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            with pytest.raises(RequestFailed, match="not me"):
+                await bus.request("ask", 1)
+
+
+async def test_nobody_answers_within_the_deadline() -> None:
+    async with Bus() as bus:
+        with pytest.raises(RequestTimeout, match=r"no reply to ask within 0\.02 s"):
+            await bus.request("ask", 1, timeout=0.02)
+        with pytest.raises(OptionError, match="timeout"):
+            await bus.request("ask", 1, timeout=0)
+
+
+class Dropped(Hooks):
+    def __init__(self) -> None:
+        self.whys = Seen()
+
+    def dropped(self, details: Any) -> None:
+        self.whys.add(details.why)
+
+
+async def test_the_first_answer_wins_and_further_ones_are_dropped_and_counted() -> None:
+    hooks = Dropped()
+    bus = Bus(middleware=[trace(hooks)])
+    leave = anyio.Event()
+
+    @bus.subscribe("ask", group="fast")
+    async def fast(data: Any) -> str:
+        return "fast"
+
+    @bus.subscribe("ask", group="slow")
+    async def slow(data: Any) -> str:
+        await leave.wait()
+        return "slow"
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            assert await bus.request("ask", 1) == "fast"
+            leave.set()
+            await hooks.whys.count(1)
+            assert bus.stats().dropped == 1
+    assert "nobody waits" in hooks.whys.items[0]
+
+
+async def test_an_answer_that_comes_too_late_is_dropped_and_counted() -> None:
+    bus, entered, leave = Bus(), anyio.Event(), anyio.Event()
+
+    @bus.subscribe("ask")
+    async def slow(data: Any) -> int:
+        entered.set()
+        await leave.wait()
+        return 1
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(bus.request, "ask", 1)
+                await entered.wait()
+                tasks.cancel_scope.cancel()
+            leave.set()
+            await until(lambda: bus.stats().dropped == 1)
+
+
+async def test_an_answer_that_cannot_be_encoded_fails_the_request() -> None:
+    bus = Bus("memory://?codec=json")
+
+    @bus.subscribe("ask")
+    async def odd(data: Any) -> object:
+        return object()
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            with pytest.raises(RequestFailed, match="EncodeError"):
+                await bus.request("ask", 1)
+            await bus.drain()
+            assert bus.stats().dead == 0
+
+
+async def test_an_answer_that_the_broker_refuses_at_first_is_sent_again() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    bus.add(double)
+    transport.fail("send", times=2, when=lambda item: item.address.purpose is Purpose.REPLY)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            assert await bus.request(Double(1)) == 2
+    assert transport.calls["send"] == 4
+
+
+async def test_a_request_that_was_not_sent_says_so() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            transport.fail("send")
+            with pytest.raises(Exception, match="injected: send refused"):
+                await bus.request("ask", 1)
+
+
+async def test_a_feed_for_replies_that_cannot_be_opened_is_raised_and_tried_again() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    bus.add(double)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            transport.fail("listen")
+            with pytest.raises(TransportError, match="injected"):
+                await bus.request(Double(1))
+            assert await bus.request(Double(1)) == 2
+
+
+async def test_a_feed_for_replies_that_hangs_is_within_the_timeout() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    bus.add(double)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            gate = transport.hold("listen", times=math.inf)
+            with pytest.raises(RequestTimeout, match="did not open"):
+                await bus.request(Double(1), timeout=0.02)
+            gate.open()
+
+
+async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None:
+    """The feed for replies is closed after those of the handlers who may wait for one."""
+    bus, seen, entered, leave = Bus(), Seen(), anyio.Event(), anyio.Event()
+
+    @bus.subscribe("inner")
+    async def inner(data: Any) -> int:
+        entered.set()
+        await leave.wait()
+        return 42
+
+    @bus.subscribe("outer")
+    async def outer(data: Any) -> None:
+        seen.add(await bus.request("inner", data))
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            await bus.publish("outer", 1)
+            await entered.wait()
+            tasks.start_soon(bus.stop)
+            await until(lambda: bus.stats().state == "stopping")
+            leave.set()
+            await seen.count(1)
+    assert seen.items == [42]
+
+
+async def test_requests_work_after_a_restart() -> None:
+    bus = Bus()
+    bus.add(double)
+    with anyio.fail_after(PATIENCE):
+        for _ in range(2):
+            async with bus:
+                assert await bus.request(Double(1)) == 2
+
+
+async def test_a_reply_belongs_to_the_conversation_of_its_request() -> None:
+    bus, seen = Bus(), Seen()
+
+    @bus.subscribe("ask")
+    async def answer(data: Any, message: Message[Any]) -> None:
+        seen.add(message.envelope)
+
+    class Received(Hooks):
+        def received(self, details: Any) -> None:
+            if details.content.type == "ask.reply":
+                seen.add(details.content)
+
+    bus = Bus(middleware=[trace(Received())])
+    bus.add(answer, "ask")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.request("ask", 1, tenant="t")
+    request, reply = seen.items
+    assert reply.correlation_id == request.correlation_id
+    assert reply.causation_id == request.id
+    assert reply.tenant == "t"
+
+
+async def test_a_reply_is_seen_by_no_subscriber() -> None:
+    bus, seen = Bus(), Seen()
+    bus.add(double)
+    bus.add(noting(seen), "**", group="all")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.request(Double(1))
+            await bus.drain()
+    assert [type(each).__name__ for each in seen.items] == ["Double"]
