@@ -1,0 +1,79 @@
+"""Where the promises end, as the semantics page says it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from busway import Bus, PublishError, Reject, TooLarge
+from busway.memory import MemoryTransport
+from busway.testing import PartitionedLog
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.anyio
+
+
+async def ignore(data: Any) -> None: ...
+
+
+async def test_an_event_that_no_group_matches_is_gone_and_no_error() -> None:
+    bus = Bus()
+    bus.add(ignore, "order.*")
+    async with bus:
+        await bus.publish("parcel.sent", {})
+        await bus.drain(timeout=5)
+    assert (bus.stats().published, bus.stats().handled, bus.stats().dropped) == (1, 0, 0)
+
+
+async def test_what_comes_and_no_handler_of_the_group_matches_is_counted() -> None:
+    """A log is read by the channel, and `order.paid` lies in that of `order.placed`."""
+    bus = Bus(PartitionedLog(), service="shop")
+    bus.add(ignore, "order.placed", group="billing")
+    async with bus:
+        await bus.publish("order.paid", {})
+        await bus.publish("order.placed", {})
+        await bus.drain(timeout=5)
+    assert (bus.stats().unmatched, bus.stats().handled, bus.stats().dead) == (1, 1, 0)
+
+
+async def test_a_group_that_nobody_serves_fills_up_and_publishers_are_told() -> None:
+    bus = Bus(MemoryTransport(mailbox=2), publish_timeout=0.05)
+    subscription = bus.add(ignore, "order.*", group="billing")
+    async with bus:
+        await subscription.stop()
+        for n in range(2):
+            await bus.publish("order.placed", n)
+        with pytest.raises(PublishError, match="no room"):
+            await bus.publish("order.placed", 2)
+        assert await bus.remove_group("billing")
+        await bus.publish("order.placed", 3)
+
+
+async def test_memory_keeps_so_many_dead_letters_and_says_when_it_drops_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Bus("memory://?dead=2")
+
+    async def refuse(n: int) -> None:
+        raise Reject(str(n))
+
+    bus.add(refuse, "order.*", group="billing")
+    async with bus:
+        for n in range(3):
+            await bus.publish("order.placed", n)
+        await bus.drain(timeout=5)
+        letters = await bus.dead_letters("billing").list()
+    assert [letter.reason for letter in letters] == ["1", "2"]
+    dropped = [each for each in caplog.records if "dropped" in each.getMessage()]
+    assert [each.levelno for each in dropped] == [logging.ERROR]
+
+
+async def test_in_process_the_size_is_looked_at_only_when_events_are_encoded() -> None:
+    async with Bus(max_size=300) as bus:
+        await bus.publish("order.placed", "x" * 1000)
+    async with Bus("memory://?codec=json", max_size=300) as bus:
+        with pytest.raises(TooLarge):
+            await bus.publish("order.placed", "x" * 1000)
