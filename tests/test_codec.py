@@ -435,6 +435,8 @@ def test_half_an_aggregate_is_kept(half: dict[str, str]) -> None:
         ({"data_base64": "/w=="}, b"\xff", "application/octet-stream"),
         ({"data_base64": "/w==", "datacontenttype": "image/png"}, b"\xff", "image/png"),
         ({"data_base64": "MQ==", "datacontenttype": "application/json"}, b"1", "application/json"),
+        ({"data_base64": "MQ==", "datacontenttype": [None]}, b"1", "[null]"),
+        ({"data_base64": "MQ==", "datacontenttype": 5}, b"1", "5"),
     ],
 )
 def test_data_is_read_as_its_type_says(

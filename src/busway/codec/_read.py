@@ -163,7 +163,7 @@ def _read_loosely(data: bytes, form: Form) -> Envelope:
         return gather(attributes, event, form)
     if event is not ABSENT:
         raise Undecodable("both data and data_base64 are given")
-    kind = attributes.pop("datacontenttype", None) or "application/octet-stream"
+    kind = _text(attributes.pop("datacontenttype", None) or "application/octet-stream")
     event, kind = _checked(unwrap(wrapped), kind)
     return msgspec.structs.replace(gather(attributes, event, form), content_type=kind)
 
