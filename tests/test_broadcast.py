@@ -1,98 +1,106 @@
-"""``broadcast=True``: every process, from now on, and nothing is kept."""
+"""Broadcast: every process, from now on, and nothing kept for one that is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
-from busway import Backoff, Bus, Message, OptionError, Retry
+from busway import Backoff, Bus, Message, Retry
+from busway.errors import OptionError
 from busway.memory import MemoryTransport
-from busway.testing import PartitionedLog
-from busway.transport import Transport
-
-__all__: list[str] = []
+from busway.middleware import Hooks, trace
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, until
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[[], Transport]
-OVER = pytest.mark.parametrize("make", [lambda: MemoryTransport(history=100), PartitionedLog])
+
+async def test_every_process_gets_every_event() -> None:
+    transport = MemoryTransport()
+    buses = [Bus(transport, service="s") for _ in range(3)]
+    seen = [Seen() for _ in buses]
+    for bus, each in zip(buses, seen, strict=True):
+        bus.add(noting(each), "a.b", group="cache", broadcast=True)
+    with anyio.fail_after(PATIENCE):
+        async with buses[0], buses[1], buses[2]:
+            for n in range(5):
+                await buses[n % 3].publish("a.b", n)
+            for each in seen:
+                await each.count(5)
+    assert all(each.items == [0, 1, 2, 3, 4] for each in seen)
 
 
-class Process:
-    """One bus that notes what it is broadcast."""
-
-    def __init__(self, transport: Transport, fail: bool = False) -> None:
-        self.seen: list[tuple[Any, int]] = []
-        self.bus = Bus(
-            transport,
-            service="web",
-            retry=Retry(attempts=3, backoff=Backoff(first=0.01, jitter="none"), in_place=0.0),
-        )
-
-        async def forget(item: str, message: Message[str]) -> None:
-            self.seen.append((item, message.attempt))
-            if fail:
-                raise ValueError(item)
-
-        self.bus.add(forget, "price.*", broadcast=True, group="cache")
+async def test_it_begins_now_and_leaves_nothing_behind() -> None:
+    transport = MemoryTransport(history=100)
+    publisher, bus, seen = Bus(transport), Bus(transport), Seen()
+    bus.add(noting(seen), "a.b", broadcast=True, group="cache")
+    with anyio.fail_after(PATIENCE):
+        async with publisher:
+            await publisher.publish("a.b", "before")
+            async with bus:
+                await publisher.publish("a.b", "while")
+                await seen.count(1)
+            assert await transport.groups() == []
+            await publisher.publish("a.b", "after")
+            async with bus:
+                await anyio.wait_all_tasks_blocked()
+    assert seen.items == ["while"]
 
 
-@OVER
-async def test_every_process_gets_every_event(make: Make) -> None:
-    transport = make()
-    one, two = Process(transport), Process(transport)
-    async with one.bus, two.bus:
-        for item in ("tea", "jam"):
-            await one.bus.publish("price.changed", item)
-        await one.bus.drain(timeout=5)
-        await two.bus.drain(timeout=5)
-    assert sorted(one.seen) == sorted(two.seen) == [("jam", 1), ("tea", 1)]
+class Dropped(Hooks):
+    def __init__(self) -> None:
+        self.whys: list[str] = []
+
+    def dropped(self, details: Any) -> None:
+        self.whys.append(details.why)
 
 
-@OVER
-async def test_it_begins_now_whatever_is_kept(make: Make) -> None:
-    transport = make()
-    async with transport:
-        async with Bus(transport, service="shop") as shop:
-            await shop.publish("price.changed", "before")
-        process = Process(transport)
-        async with process.bus:
-            await process.bus.publish("price.changed", "after")
-            await process.bus.drain(timeout=5)
-    assert process.seen == [("after", 1)]
+async def test_what_fails_is_tried_again_here_and_then_dropped_without_a_letter() -> None:
+    hooks, attempts, seen = Dropped(), Seen(), Seen()
+    bus = Bus(retry=quick(3), middleware=[trace(hooks)])
+
+    @bus.subscribe("a.b", group="cache", broadcast=True)
+    async def handle(data: Any, message: Message[Any]) -> None:
+        attempts.add(message.attempt)
+        if data == 1:
+            raise ValueError("no")
+        seen.add(data)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await bus.publish("a.b", 2)
+            await bus.drain()
+            (state,) = await bus.groups()
+            assert state.dead == 0
+    assert sorted(attempts.items) == [1, 1, 2, 3]
+    assert seen.items == [2]
+    assert bus.stats().dropped == 1
+    assert bus.stats().dead == 0
+    assert "broadcast is not kept" in hooks.whys[0]
 
 
-@OVER
-async def test_nothing_is_kept_for_a_process_that_is_gone(make: Make) -> None:
-    transport = make()
-    async with transport:
-        gone = Process(transport)
-        async with gone.bus:
-            pass
-        async with Bus(transport, service="shop") as shop:
-            await shop.publish("price.changed", "meanwhile")
-            assert await shop.groups() == []
-        async with gone.bus:
-            await gone.bus.publish("price.changed", "back")
-            await gone.bus.drain(timeout=5)
-    assert gone.seen == [("back", 1)]
+async def test_a_long_wait_stays_in_this_process() -> None:
+    clock, seen = LeapingClock(), Seen()
+    bus = Bus(clock=clock, retry=Retry(2, Backoff(60.0, jitter="none")))
+
+    @bus.subscribe("a.b", group="cache", broadcast=True)
+    async def handle(data: Any, message: Message[Any]) -> None:
+        seen.add(message.attempt)
+        if message.attempt == 1:
+            raise ValueError("no")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await until(lambda: bus.stats().groups[0].waiting == 1)
+            (state,) = await bus.groups()
+            assert (state.delayed, state.pending) == (0, 1)
+            clock.leap(60)
+            assert await seen.count(2) == [1, 2]
 
 
-@OVER
-async def test_what_fails_is_retried_in_place_then_dropped_and_counted(make: Make) -> None:
-    transport = make()
-    failing, other = Process(transport, fail=True), Process(transport)
-    async with failing.bus, other.bus:
-        await other.bus.publish("price.changed", "tea")
-        await failing.bus.drain(timeout=5)
-        await other.bus.drain(timeout=5)
-    assert failing.seen == [("tea", 1), ("tea", 2), ("tea", 3)]
-    assert other.seen == [("tea", 1)]
-    assert (failing.bus.stats().dropped, failing.bus.stats().dead) == (1, 0)
-
-
-async def test_it_takes_no_other_start() -> None:
+def test_broadcast_begins_now_and_takes_no_other_start() -> None:
     with pytest.raises(OptionError, match="begins now"):
-        Bus().add(lambda item: None, "price.*", broadcast=True, start="earliest")
+        Bus().add(noting(Seen()), "a.b", broadcast=True, start="earliest")
