@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from busway import (
+    Backoff,
     Bus,
     EncodeError,
     Envelope,
@@ -20,6 +21,7 @@ from busway import (
     OptionError,
     PublishError,
     PublishUnknown,
+    Retry,
     StateError,
     TooLarge,
     TopicError,
@@ -28,12 +30,15 @@ from busway import (
 )
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, Published, Send, publishing, trace
+from busway.testing import PartitionedLog
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Unknown
 from tests.helping import URLS, Answering, down, lost, ready
 
 __all__: list[str] = []
 
 pytestmark = pytest.mark.anyio
+
+SOON = Retry(attempts=2, in_place=0, backoff=Backoff(0.01))
 
 
 @event("paid.order", key="number")
@@ -239,24 +244,22 @@ async def test_an_envelope_over_the_size_limit_is_not_sent(codec: str) -> None:
 
 async def test_what_the_bus_sends_again_has_no_size_limit() -> None:
     """A foreign event written again can grow; held to the limit it would come for ever."""
-    transport = MemoryTransport(codec="json")
-    async with Bus(transport, max_size=100) as small, Bus(transport) as large:
+    transport = PartitionedLog()
+    small = Bus(transport, service="small", max_size=100)
 
-        @small.subscribe("**", group="small")
-        async def fail(slip: str) -> None:
-            raise ValueError("no")
+    @small.subscribe("**", group="small", retry=SOON)
+    async def fail(slip: str) -> None:
+        raise ValueError("no")
 
-        from busway import Retry
-
-        await small.stop()
-        small.add(fail, "**", group="small.too", retry=Retry(attempts=2, in_place=0))
-        await small.start()
+    async with small, Bus(transport, service="large") as large:
+        with pytest.raises(TooLarge):
+            await small.publish("paid.slip", "x" * 500)
         await large.publish("paid.slip", "x" * 500)
         with anyio.fail_after(10):
-            while not await small.dead_letters("small.too").list():
+            while not small.stats().dead:
                 await anyio.lowlevel.checkpoint()
-        (letter,) = await small.dead_letters("small.too").list()
-    assert letter.attempts == 2
+        (letter,) = await small.dead_letters("small").list()
+        assert letter.attempts == 2
 
 
 async def test_publishing_before_the_start_and_after_the_stop_says_what_to_do() -> None:
@@ -405,8 +408,6 @@ async def test_a_foreign_topic_that_breaks_our_rules_is_retried_like_any_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Looking for its class's policy, the bus must not judge its name."""
-    from busway import Retry
-
     transport = MemoryTransport()
     async with Bus(transport, retry=Retry(attempts=2)) as bus:
 

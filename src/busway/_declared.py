@@ -142,7 +142,7 @@ def _check_options(topic: str, version: object, channel: object, retry: object, 
             ) from error
 
 
-def _check_class(cls: object, topic: str, place: str) -> None:
+def _check_class(cls: Any, topic: str, place: str) -> None:
     if not isinstance(cls, type):
         raise EventError(f"{place}: @event({topic!r}) stands at a class, and {cls!r} is none")
     # Whatever makes a class hold something gives it one of these.

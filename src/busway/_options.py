@@ -63,7 +63,7 @@ def _ref(name: str, value: object) -> Ref | None:
 def _headers(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise OptionError(f"headers={value!r}: it takes a mapping of texts to texts")
-    given: Mapping[Any, Any] = value
+    given: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
     for name, text in given.items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise OptionError(

@@ -149,7 +149,7 @@ class Sealer:
         if self._check == "off":
             return Loose(data)
         try:
-            return validate(data, cls)
+            checked: object = validate(data, cls)
         except InvalidEvent as error:
             if self._check == "reject":
                 raise InvalidEvent(
@@ -157,6 +157,7 @@ class Sealer:
                 ) from error
             self._runtime.log.warning("%s: published all the same: %s", topic, error)
             return Loose(data)
+        return checked
 
     def _envelope(
         self,
