@@ -17,7 +17,8 @@ PATIENCE = 20.0
 
 def quick(attempts: int = 3, **options: Any) -> Retry:
     """A policy that does not keep a test waiting."""
-    return Retry(attempts=attempts, backoff=Backoff(first=0.005, cap=0.005, jitter="none"), **options)
+    backoff = Backoff(first=0.005, cap=0.005, jitter="none")
+    return Retry(attempts=attempts, backoff=backoff, **options)
 
 
 class Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -39,7 +40,7 @@ class Counter(Actor):
         self.running += 1
         self.most = max(self.most, self.running)
         before = self.totals.get(event.key, 0)
-        await anyio.sleep(0)  # without one at a time an update would be lost here
+        await anyio.lowlevel.checkpoint()  # without one at a time an update would be lost here
         self.totals[event.key] = before + event.by
         self.running -= 1
         return self.totals[event.key]
@@ -258,7 +259,7 @@ async def test_more_restarts_than_allowed_within_the_time_stop_it() -> None:
             await bus.publish("fragile.a", 6)
             (state,) = await bus.groups()
             assert state.members == 0
-            assert state.lag is not None and state.lag >= 1
+            assert state.lag in (1, 2)
     assert actor.life.count("start") == 5
     assert actor.life[-1] == "stop"
     assert (6, 1) not in actor.seen.items
@@ -296,7 +297,7 @@ async def test_escalate_stops_the_whole_bus() -> None:
     bus.add(actor, supervise=Supervise("escalate"))
     bus.add(other)
     with anyio.fail_after(PATIENCE):
-        with pytest.raises(ValueError):  # noqa: PT011  the handler's own
+        with pytest.raises(ValueError):  # noqa: PT011, PT012  the handler's own, out of the block
             async with bus:
                 await bus.publish("fragile.a", "breaks")
                 await until(lambda: not bus.running)

@@ -449,5 +449,3 @@ async def test_a_transport_error_of_the_keeper_does_not_hold_up_retries() -> Non
             await letters(bus, "g", 1)
             gate.open()
     assert [attempt for data, attempt in seen.items if data == "fails"] == [1, 2, 3]
-
-

@@ -92,4 +92,4 @@ async def test_what_is_early_here_is_given_back_at_the_stop() -> None:
 async def test_a_moment_without_a_time_zone_is_refused() -> None:
     async with Bus() as bus:
         with pytest.raises(OptionError, match="time zone"):
-            await bus.publish("a.b", 1, delay=datetime(2030, 1, 1))  # noqa: DTZ001
+            await bus.publish("a.b", 1, delay=datetime(2030, 1, 1))

@@ -84,7 +84,10 @@ def test_two_handlers_whose_default_groups_collide_are_an_error_that_names_both_
         return charge
 
     bus.add(make(), "a.b")
-    with pytest.raises(GroupError, match=r"default group 'shop\..*charge'.*test_groups\.py:\d+.*test_groups\.py:\d+"):
+    with pytest.raises(
+        GroupError,
+        match=r"default group 'shop\..*charge'.*test_groups\.py:\d+.*test_groups\.py:\d+",
+    ):
         bus.add(make(), "a.c")
 
 

@@ -1,4 +1,4 @@
-"""Order and room, as a model that hypothesis drives: any number of workers, waits and withdrawals."""
+"""Order and room, as a model that hypothesis drives: workers, waits and withdrawals."""
 
 from __future__ import annotations
 
@@ -75,8 +75,11 @@ class LanesModel(RuleBasedStateMachine):
         unfinished = self.held() - {delivery} - set(self.early)
         late = delivery in self.due
         earlier = [
-            d for d in unfinished
-            if d.lane == delivery.lane and d.content.data < delivery.content.data and d not in self.due
+            d
+            for d in unfinished
+            if d.lane == delivery.lane
+            and d.content.data < delivery.content.data
+            and d not in self.due
         ]
         assert late or not earlier, f"{delivery} started before {earlier}"
 
@@ -233,6 +236,20 @@ def test_what_waits_for_its_next_attempt_goes_before_what_is_parked_behind_it() 
     lanes.resume(one)
     assert lanes.take("A") is one
     assert lanes.after(one) is two
+
+
+def test_while_shut_nothing_starts_and_afterwards_the_order_is_as_before() -> None:
+    lanes = Lanes(2, 10)
+    one, two, three = deliver("a", 1), deliver("a", 2), deliver("a", 3)
+    lanes.put([one, two, three])
+    assert lanes.take("A") is one
+    assert lanes.take("B") is None
+    lanes.shut(True)
+    assert lanes.after(one) is None
+    assert lanes.take("A") is None
+    lanes.shut(False)
+    assert lanes.take("A") is two
+    assert lanes.after(two) is three
 
 
 def test_no_lane_binds_nothing() -> None:

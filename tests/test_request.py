@@ -13,7 +13,7 @@ from busway import Bus, Message, Reject, RequestFailed, RequestTimeout, event
 from busway.errors import OptionError, TransportError
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
-from busway.testing import Flaky
+from busway.testing import Flaky, PartitionedLog
 from busway.transport import Purpose
 from tests.facts import PATIENCE, Seen, noting, quick, until
 
@@ -201,7 +201,9 @@ async def test_a_feed_for_replies_that_hangs_is_within_the_timeout() -> None:
 
 async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None:
     """The feed for replies is closed after those of the handlers who may wait for one."""
-    bus, seen, entered, leave = Bus(), Seen(), anyio.Event(), anyio.Event()
+    # Not in memory, where everything is handled before anything is closed.
+    bus = Bus(PartitionedLog(), service="s")
+    seen, entered, leave = Seen(), anyio.Event(), anyio.Event()
 
     @bus.subscribe("inner")
     async def inner(data: Any) -> int:
@@ -219,6 +221,7 @@ async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None
             await entered.wait()
             tasks.start_soon(bus.stop)
             await until(lambda: bus.stats().state == "stopping")
+            await anyio.wait_all_tasks_blocked()
             leave.set()
             await seen.count(1)
     assert seen.items == [42]

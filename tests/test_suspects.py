@@ -1,4 +1,4 @@
-"""What somebody had and never finished runs alone; what ends its processes is set aside, alone too."""
+"""What somebody had and never finished runs alone; what ends its processes is set aside."""
 
 from __future__ import annotations
 
@@ -104,8 +104,32 @@ async def test_a_suspect_runs_without_the_retries_that_come_due_meanwhile() -> N
     assert await bus.dead_letters("g").list() == []
 
 
+async def test_what_fails_while_a_suspect_waits_for_silence_is_given_back_first() -> None:
+    transport = Blaming({"suspect": 1})
+    bus, seen, entered, leave = Bus(transport, retry=quick(3)), Seen(), anyio.Event(), anyio.Event()
+
+    @bus.subscribe("a.b", group="g", concurrency=2)
+    async def handle(data: Any, message: Message[Any]) -> None:
+        if data == "fails" and not leave.is_set():
+            entered.set()
+            await leave.wait()
+            raise ValueError("no")
+        seen.add((data, (await bus.groups())[0].pending))
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", "fails")
+            await entered.wait()
+            await bus.publish("a.b", "suspect")
+            (runner,) = bus._parts.groups.runners.values()
+            await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
+            leave.set()
+            await seen.count(2)
+    assert seen.items[0] == ("suspect", 1)
+
+
 async def test_two_suspects_run_one_after_the_other() -> None:
-    transport = Blaming({n: 1 for n in range(6)})
+    transport = Blaming(dict.fromkeys(range(6), 1))
     bus, seen = Bus(transport, retry=quick(3)), Seen()
     running = 0
 
@@ -207,5 +231,3 @@ async def test_a_stop_while_a_suspect_waits_for_silence_ends_it(concurrency: int
             leave.set()
             await runner.ended.wait()
     assert seen.items == ["slow", "suspect"]
-
-

@@ -53,7 +53,12 @@ def story(attempts: int, first_failed: float | None = None) -> Story:
         ),
         (SystemExit(3), 1, Retry(5, PLAIN), Again(1.0)),
         (SystemExit(3), 5, Retry(5, PLAIN), Dead("failed 5 of 5 attempts: 3")),
-        (SystemExit(3), 1, Retry(5, PLAIN, give_up_on=(SystemExit,)), Dead("SystemExit is not retried: 3")),
+        (
+            SystemExit(3),
+            1,
+            Retry(5, PLAIN, give_up_on=(SystemExit,)),
+            Dead("SystemExit is not retried: 3"),
+        ),
     ],
 )
 def test_the_table_of_verdicts(
@@ -113,7 +118,12 @@ def test_the_story_counts_the_attempt_that_failed_and_keeps_the_first_failure() 
     one = told(ValueError("a"), delivery, Story("g", "h"), 10.0)
     delivery.attempt = 2
     two = told(KeyError("b"), delivery, one, 20.0)
-    assert (one.attempts, one.first_failed, one.last_failed, one.kind) == (1, 10.0, 10.0, "ValueError")
+    assert (one.attempts, one.first_failed, one.last_failed, one.kind) == (
+        1,
+        10.0,
+        10.0,
+        "ValueError",
+    )
     assert (two.attempts, two.first_failed, two.last_failed) == (2, 10.0, 20.0)
     assert (two.kind, two.reason) == ("KeyError", "'b'")
 
