@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -217,3 +219,17 @@ async def test_a_delay_that_cannot_be_is_refused(delay: Any, says: str) -> None:
         with pytest.raises(OptionError, match=says):
             await bus.publish("child.one", {}, delay=delay)
         assert bus.stats().published == 0
+
+
+def test_an_envelope_can_be_copied_and_pickled() -> None:
+    envelope = Envelope("order.placed", {"total": 1}, "shop", 1.0)
+    assert copy.deepcopy(envelope) == envelope
+    assert pickle.loads(pickle.dumps(envelope)) == envelope
+
+
+def test_envelopes_without_headers_share_none_and_nobody_can_add_one() -> None:
+    """A dict as a default would be made anew for each of them."""
+    first, second = Envelope("a"), Envelope("b")
+    assert first.headers is second.headers
+    with pytest.raises(TypeError):
+        first.headers["a"] = "b"  # type: ignore[index]

@@ -63,7 +63,10 @@ class Settler:
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Done with these. Raises LetGo."""
-        lost = await self._insist(deliveries, lambda: self._feed.ack(deliveries))
+        try:  # without what insisting needs: nearly always it is told at once
+            lost = await self._feed.ack(deliveries)
+        except TransportError:
+            lost = await self._insist(deliveries, lambda: self._feed.ack(deliveries))
         self._runtime.counters.lost += lost
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:

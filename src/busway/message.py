@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -18,7 +19,8 @@ E = TypeVar("E")
 Ref = tuple[str, str]
 """The type and the id of an aggregate or a resource: ``("order", "o-1")``."""
 
-_NO_HEADERS: Mapping[str, str] = {}
+# Shared by all that have none: a dict as a default would be made anew for each envelope.
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _identify = threading.Lock()
 
 
@@ -91,6 +93,13 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     headers: Mapping[str, str] = _NO_HEADERS
     content_type: str | None = None
     """How ``data`` is encoded, when it is ``msgspec.Raw``; None for an object of this process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``copy`` and ``pickle``, which know no read-only mapping."""
+        fields = [getattr(self, name) for name in self.__struct_fields__]
+        return type(self), tuple(
+            dict(each) if type(each) is MappingProxyType else each for each in fields
+        )
 
     @property
     def id(self) -> str:
