@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from busway import Backoff, Bus, Message, Retry
 
-__all__ = ["PATIENCE", "LeapingClock", "Seen", "letters", "noting", "quick", "until"]
+__all__ = ["PATIENCE", "LeapingClock", "Seen", "letters", "noting", "quick", "turns", "until"]
 
 PATIENCE = 20.0
 """Seconds after which a test has failed; no test takes a tenth of it."""
@@ -93,3 +94,9 @@ class LeapingClock:
     async def _end(self, event: anyio.Event, scope: anyio.CancelScope) -> None:
         await event.wait()
         scope.cancel()
+
+
+async def turns() -> None:
+    """Let the event loop turn often enough for everything that needs no time to happen."""
+    for _ in range(50):
+        await anyio.lowlevel.checkpoint()

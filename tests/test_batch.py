@@ -13,7 +13,7 @@ from busway.errors import HandlerError, OptionError
 from busway.memory import MemoryTransport
 from busway.middleware import MemoryStore
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, letters, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, letters, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def test_a_batch_is_handed_over_when_it_is_full() -> None:
             for n in range(7):
                 await bus.publish("a.b", n)
             await seen.count(2)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == [[0, 1, 2], [3, 4, 5]]
             await bus.stop(grace=0)
 
@@ -47,7 +47,7 @@ async def test_a_batch_is_handed_over_when_its_first_event_is_old_enough(concurr
         async with bus:
             for n in range(3):
                 await bus.publish("a.b", n)
-                await anyio.wait_all_tasks_blocked()
+                await turns()
                 clock.leap(29)
             # The first of them is 87 seconds old, whichever worker had it.
             await until(lambda: any(0 in each for each in seen.items))
@@ -69,7 +69,7 @@ async def test_batches_that_fill_up_leave_no_alarms_behind() -> None:
             assert runner.consumer is not None
             assert len(runner.consumer.keeper._timers) <= 1
             await bus.publish("a.b", "last")
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             clock.leap(3600)
             await until(lambda: seen.items[-1] == ["last"])
 

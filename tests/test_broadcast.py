@@ -11,7 +11,7 @@ from busway import Backoff, Bus, Message, Retry
 from busway.errors import OptionError
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def test_it_begins_now_and_leaves_nothing_behind() -> None:
             assert await transport.groups() == []
             await publisher.publish("a.b", "after")
             async with bus:
-                await anyio.wait_all_tasks_blocked()
+                await turns()
     assert seen.items == ["while"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from busway import Bus, Message
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -235,7 +235,7 @@ async def test_a_publisher_waits_for_a_full_mailbox_and_goes_on_when_there_is_ro
             tasks.start_soon(publish)
             await seen.count(1)
             await published.count(3)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert len(published.items) == 3  # one runs, two wait
             gate.set()
             await published.count(10)

@@ -11,7 +11,7 @@ import pytest
 from busway import Bus
 from busway.errors import OptionError
 from busway.testing import PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, until
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_it_is_handled_when_it_is_due_and_not_before(transport: Any, kind:
             await bus.publish("a.b", "now")
             await seen.count(1)
             clock.leap(59)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == ["now"]
             clock.leap(1)
             assert await seen.count(2) == ["now", "late"]

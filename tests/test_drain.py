@@ -11,7 +11,7 @@ import pytest
 from busway import Backoff, Bus, Message, Retry
 from busway.errors import StateError
 from busway.testing import PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_a_pause_while_it_waits_lets_it_go() -> None:
                 drained.set()
 
             tasks.start_soon(drain)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert not drained.is_set()
             subscription.pause()
             await drained.wait()

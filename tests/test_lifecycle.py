@@ -19,7 +19,7 @@ from busway import Actor, Bus, Supervise, event, on
 from busway.errors import StateError, TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import PATIENCE, Seen, noting, quick, until
+from tests.facts import PATIENCE, Seen, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -191,7 +191,7 @@ async def test_a_second_stop_shortens_the_first() -> None:
         await entered.wait()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: bus.stop(grace=3600))
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert bus.stats().state == "stopping"
             await bus.stop(grace=0)
 

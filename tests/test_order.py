@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from busway import Backoff, Bus, Message, Retry
-from tests.facts import PATIENCE, LeapingClock, Seen, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_order_by_key_keeps_even_an_hours_wait_in_its_lane() -> None:
             await bus.publish("a.b", "free", key="two")
             await seen.count(2)
             await until(lambda: bus.stats().groups[0].waiting == 1)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert ("behind", 1) not in seen.items
             clock.leap(3600)
             await seen.count(4)

@@ -9,7 +9,7 @@ import pytest
 
 from busway import Bus
 from busway.middleware import MemoryStore
-from tests.facts import PATIENCE, Seen, letters, quick
+from tests.facts import PATIENCE, Seen, letters, quick, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ async def test_a_duplicate_of_what_is_being_handled_waits_without_using_an_attem
             await bus.publish("a.b", 1, idempotency_key="once")
             await entered.wait()
             await bus.publish("a.b", 2, idempotency_key="once")
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert await bus.dead_letters("g").list() == []
             leave.set()
             await bus.stop(grace=0.2)

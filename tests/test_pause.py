@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from busway import Backoff, Batch, Bus, Message, Retry
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, until
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ async def test_after_pause_nothing_starts_that_was_fetched_already(concurrency: 
                 await bus.publish("a.b", n, key="k")
             subscription.resume()
             await seen.count(5)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == [0, 1, 2, 3, 4]
             subscription.resume()
             await seen.count(20)
@@ -44,7 +44,7 @@ async def test_a_group_paused_before_the_start_receives_nothing_until_it_is_resu
     with anyio.fail_after(PATIENCE):
         async with bus:
             await bus.publish("a.b", 1)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == []
             assert subscription.paused
             subscription.resume()
@@ -66,7 +66,7 @@ async def test_a_retry_that_comes_due_waits_for_the_resume() -> None:
             await until(lambda: bus.stats().retried == 1)
             subscription.pause()
             clock.leap(5.0)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == [1]
             subscription.resume()
             await seen.count(2)
@@ -96,7 +96,7 @@ async def test_a_batch_that_is_full_waits_for_the_resume() -> None:
             await until(lambda: bus.stats().groups[0].in_flight == 1)
             subscription.pause()
             await bus.publish("a.b", 2)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             assert seen.items == []
             subscription.resume()
             assert await seen.count(1) == [[1, 2]]

@@ -15,7 +15,7 @@ from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
 from busway.testing import Flaky, PartitionedLog
 from busway.transport import Purpose
-from tests.facts import PATIENCE, Seen, noting, quick, until
+from tests.facts import PATIENCE, Seen, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -221,7 +221,7 @@ async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None
             await entered.wait()
             tasks.start_soon(bus.stop)
             await until(lambda: bus.stats().state == "stopping")
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             leave.set()
             await seen.count(1)
     assert seen.items == [42]

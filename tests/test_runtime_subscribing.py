@@ -12,7 +12,7 @@ from busway import Bus, Subscription
 from busway.errors import MissingPower, StateError, TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
-from tests.facts import PATIENCE, Seen, noting, until
+from tests.facts import PATIENCE, Seen, noting, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def test_a_further_handler_of_an_open_group_receives_too() -> None:
     with anyio.fail_after(PATIENCE):
         async with bus:
             bus.add(noting(two), "a.two", group="g")
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             await bus.publish("a.one", 1)
             await bus.publish("a.two", 2)
             await bus.drain()
@@ -67,7 +67,7 @@ async def test_stopping_the_last_of_a_group_waits_for_what_runs() -> None:
             await bus.publish("a.b", 1)
             await entered.wait()
             tasks.start_soon(subscription.stop)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             leave.set()
     assert seen.items == [1]
     assert bus.stats().handled == 1

@@ -13,7 +13,7 @@ import pytest
 from busway import Batch, Bus, Message
 from busway.memory import MemoryTransport
 from busway.transport import Delivery, Group
-from tests.facts import PATIENCE, Seen, letters, noting, quick, until
+from tests.facts import PATIENCE, Seen, letters, noting, quick, turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +227,7 @@ async def test_a_stop_while_a_suspect_waits_for_silence_ends_it(concurrency: int
             await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
             assert runner.consumer is not None
             tasks.start_soon(runner.consumer.stop_receiving)
-            await anyio.wait_all_tasks_blocked()
+            await turns()
             leave.set()
             await runner.ended.wait()
     assert seen.items == ["slow", "suspect"]
