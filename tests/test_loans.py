@@ -1,0 +1,96 @@
+"""What becomes of deliveries that were received and not started."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from busway import Bus, Envelope
+from busway.memory import NullTransport
+from busway.transport import Delivery, Feed, Group, Loan
+from tests.facts import PATIENCE, until
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.anyio
+
+
+class Handing(NullTransport):
+    """A broker with some deliveries, which notes what comes back."""
+
+    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+        self._left = list(deliveries)
+        self.acked: list[Any] = []
+        self.released: list[Any] = []
+
+    def listen(self, group: Group, /) -> AbstractAsyncContextManager[Any]:
+        return self._listen()
+
+    @asynccontextmanager
+    async def _listen(self) -> AsyncGenerator[Feed]:
+        yield self
+
+    async def receive(self, limit: int, /) -> Sequence[Delivery]:
+        if not self._left:
+            await anyio.sleep_forever()
+        given, self._left = self._left[:limit], self._left[limit:]
+        return given
+
+    async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+        self.acked.extend(_data(deliveries))
+        return 0
+
+    async def release(self, deliveries: Sequence[Delivery], /) -> None:
+        self.released.extend(_data(deliveries))
+
+
+def _data(deliveries: Sequence[Delivery]) -> list[Any]:
+    return [each.content.data for each in deliveries if isinstance(each.content, Envelope)]
+
+
+def of_one_key(count: int, loan: Loan | None = None) -> list[Delivery]:
+    envelopes = [Envelope("a.b", number, "test", 1.0, "k") for number in range(count)]
+    return [Delivery(each, "a", "k", loan=loan) for each in envelopes]
+
+
+async def test_nothing_of_a_revoked_loan_starts_and_it_is_released() -> None:
+    loan, handled = Loan(), []
+    transport = Handing(of_one_key(3, loan))
+    bus = Bus(transport)
+
+    @bus.subscribe("a.*", concurrency=3)
+    async def handle(number: int) -> None:
+        handled.append(number)
+        loan.revoke()
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await until(lambda: len(transport.released) == 2)
+            await loan.drained()
+    assert (handled, transport.acked) == ([0], [0])
+    assert sorted(transport.released) == [1, 2]
+
+
+async def test_what_was_not_started_is_given_back_while_what_runs_may_finish() -> None:
+    started, finish = anyio.Event(), anyio.Event()
+    transport = Handing(of_one_key(3))
+    bus = Bus(transport)
+
+    @bus.subscribe("a.*", concurrency=3)
+    async def handle(number: int) -> None:
+        started.set()
+        await finish.wait()
+
+    with anyio.fail_after(PATIENCE):
+        await bus.start()
+        await started.wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.stop)
+            await until(lambda: len(transport.released) == 2)
+            assert not transport.acked
+            finish.set()
+    assert (transport.acked, sorted(transport.released)) == ([0], [1, 2])
