@@ -131,3 +131,8 @@ def test_a_url_is_shown_with_what_helps_to_recognise_it() -> None:
 def test_a_part_of_a_memory_url_that_cannot_be_is_refused(query: str) -> None:
     with pytest.raises(OptionError, match=query.partition("=")[0]):
         Bus(f"memory://?{query}")
+
+
+def test_null_takes_nothing_behind_it() -> None:
+    with pytest.raises(OptionError, match="no host, no path and no options"):
+        Bus("null://?lease=3")

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 
+from ..errors import OptionError
 from ..transport import WRITTEN, Delivery, Group, Outcome, Outgoing
 
 __all__ = ["NullTransport", "open_null"]
@@ -48,5 +49,7 @@ class NullFeed:
 
 
 def open_null(url: str, /) -> NullTransport:
-    """The transport of ``null://``."""
+    """The transport of ``null://``. Raises OptionError for anything behind it."""
+    if url.partition("://")[2].strip("/"):
+        raise OptionError(f"{url!r}: null:// takes no host, no path and no options")
     return NullTransport()

@@ -166,7 +166,7 @@ class Cohort:
             else:
                 lag += tenure.waiting
                 pending += len(tenure.lent)
-        return GroupState(name, len(self.members), lag, pending, dead)
+        return GroupState(name, len(self.members), lag, pending, dead=dead)
 
 
 def _reads(group: Group, address: Address) -> bool:
