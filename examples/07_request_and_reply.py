@@ -32,7 +32,7 @@ async def price(asked: PriceAsked) -> Price:
 
 async def main() -> None:
     async with bus:
-        answer = msgspec.convert(await bus.request(PriceAsked("tea")), Price)
+        answer = await bus.request(PriceAsked("tea"), returns=Price)
         answers.append(f"{answer.item} costs {answer.cents} cents")
 
         try:

@@ -268,3 +268,124 @@ async def test_a_reply_is_seen_by_no_subscriber() -> None:
             await bus.request(Double(1))
             await bus.drain()
     assert [type(each).__name__ for each in seen.items] == ["Double"]
+
+
+class Price(msgspec.Struct):
+    cents: int
+
+
+@event("price.asked")
+class PriceAsked(msgspec.Struct):
+    item: str
+
+
+@pytest.mark.parametrize("url", ["memory://", "memory://?codec=json"])
+async def test_the_answer_is_made_what_the_asker_says_it_is(url: str) -> None:
+    bus = Bus(url)
+
+    @bus.subscribe(PriceAsked)
+    async def price(asked: PriceAsked) -> Price:
+        return Price(350)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            asked = PriceAsked("tea")
+            assert await bus.request(asked, returns=Price) == Price(350)
+            assert await bus.request(asked, returns=Price | None) == Price(350)
+            assert await bus.request(asked, returns=dict) == {"cents": 350}
+
+
+async def test_an_answer_that_does_not_fit_what_was_asked_for_fails_the_request() -> None:
+    bus = Bus()
+    bus.add(double)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            with pytest.raises(RequestFailed, match="does not fit Price") as caught:
+                await bus.request(Double(1), returns=Price)
+            assert caught.value.kind == "Undecodable"
+            with pytest.raises(OptionError, match=r"returns=.*it takes a type"):
+                await bus.request(Double(1), returns=5)
+
+
+async def test_an_observer_of_everything_neither_answers_nor_fails_a_request() -> None:
+    bus, seen, answer = Bus(retry=quick(1)), Seen(), anyio.Event()
+
+    @bus.subscribe("*")
+    async def log(data: Any) -> None:
+        seen.add("log")
+
+    @bus.subscribe("**", group="broken")
+    async def broken(data: Any) -> None:
+        seen.add("broken")
+        raise Reject("the disk is full")
+
+    @bus.subscribe("*", group="unsaid")
+    async def unsaid(data):  # type: ignore[no-untyped-def]
+        seen.add("unsaid")
+
+    @bus.subscribe("cost.*", group="costs")
+    async def price(data: Any) -> int:
+        await answer.wait()
+        return 350
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            answers = Seen()
+
+            async def ask() -> None:
+                answers.add(await bus.request("cost.asked", {}))
+
+            tasks.start_soon(ask)
+            await seen.count(3)
+            # All that observe are done, with nothing sent, before the one that answers begins to.
+            await until(lambda: bus.stats().dead == 1)
+            answer.set()
+            await answers.count(1)
+            await bus.drain()
+    assert answers.items == [350]
+    assert bus.stats().dropped == 0
+    assert bus.stats().handled == 3
+
+
+async def test_a_handler_of_the_very_topic_that_returns_nothing_confirms_or_fails() -> None:
+    bus = Bus(retry=quick(1))
+
+    @bus.subscribe("order.{paid,refused}", "*")
+    async def told(data: int) -> None:
+        if data < 0:
+            raise Reject("too little")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            assert await bus.request("order.paid", 1) is None
+            with pytest.raises(RequestFailed, match="too little"):
+                await bus.request("order.refused", -1)
+            with pytest.raises(RequestTimeout, match="-> None never replies"):
+                await bus.request("order.lost", 1, timeout=0.02)
+
+
+async def test_a_confirmation_is_no_answer_to_who_asks_for_a_type() -> None:
+    hooks = Dropped()
+    bus, answer = Bus(middleware=[trace(hooks)]), anyio.Event()
+
+    @bus.subscribe(PriceAsked)
+    async def audit(asked: PriceAsked) -> None: ...
+
+    @bus.subscribe(PriceAsked)
+    async def price(asked: PriceAsked) -> Price:
+        await answer.wait()
+        return Price(350)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            answers = Seen()
+
+            async def ask() -> None:
+                answers.add(await bus.request(PriceAsked("tea"), returns=Price))
+
+            tasks.start_soon(ask)
+            await hooks.whys.count(1)
+            answer.set()
+            await answers.count(1)
+    assert answers.items == [Price(350)]
+    assert "only that a request was handled" in hooks.whys.items[0]

@@ -116,4 +116,4 @@ def add_carriers(bus: Bus, codes: Iterable[str]) -> None:
 
 async def ask(bus: Bus, code: str) -> Delays:
     """What the carrier's actor knows, wherever it runs."""
-    return msgspec.convert(await bus.request(f"carrier.{code}.asked", {}), Delays)
+    return await bus.request(f"carrier.{code}.asked", {}, returns=Delays)

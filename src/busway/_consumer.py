@@ -187,7 +187,7 @@ class Consumer:
                 delivery = await self._raised(delivery, handling, error)
                 continue
             if content.reply_to is not None:
-                delivery = await self._answer(delivery, result)
+                delivery = await self._answer(delivery, handling, result)
                 continue
             acks.append(delivery)
             if lanes.straight is not me:
@@ -240,19 +240,21 @@ class Consumer:
         except BaseException as error:
             return await self._raised(delivery, handling, error)
         if content.reply_to is not None:
-            return await self._answer(delivery, result)
+            return await self._answer(delivery, handling, result)
         crew.acks.append(delivery)
         return crew.lanes.after(delivery)
 
-    async def _answer(self, delivery: Delivery, result: object) -> Delivery | None:
+    async def _answer(
+        self, delivery: Delivery, handling: Handling, result: object
+    ) -> Delivery | None:
         self.crew.lanes.start(delivery)
-        return await self._failing.answer(delivery, result)
+        return await self._failing.answer(delivery, handling, result)
 
     async def _raised(
         self, delivery: Delivery, handling: Handling, error: BaseException
     ) -> Delivery | None:
         if cancelled_by_owner(error):
-            # Neither success nor failure: no ack, no attempt, no dead letter. Given back at the end.
+            # Neither success nor failure: no ack, no attempt, no letter. Given back at the end.
             self._abandoned.append(delivery)
             raise error
         # What is done about it may wait, and other workers take meanwhile.
@@ -311,7 +313,7 @@ class Consumer:
             crew.fetching = None
         self._received(batch)
         if self._fetched_at > self._turn_ends:
-            # Handlers that never wait, and publish what they handle next, would never let others go.
+            # Handlers that never wait, and publish what they handle next, would let nobody else go.
             await anyio.lowlevel.checkpoint()
             self._turn_ends = time.perf_counter() + _TURN
         return not intake.cancel_called

@@ -21,7 +21,7 @@ from ._media import JSON_DATA, data_format
 from .errors import HandlerError, InvalidEvent, Undecodable
 from .message import Envelope
 
-__all__ = ["Converter", "Declared", "converter", "validate"]
+__all__ = ["Converter", "Declared", "cached_converter", "converter", "validate"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,12 @@ def validate(data: Any, cls: type[T]) -> T:
     except Exception as error:
         raise InvalidEvent(f"data does not fit {_name(cls)}: {_reason(error)}") from error
     return made
+
+
+@lru_cache(maxsize=1024)
+def cached_converter(annotation: Any) -> Converter:
+    """The same for what is asked for again and again."""
+    return converter(annotation)
 
 
 def _envelope(envelope: Envelope) -> Envelope:

@@ -1,4 +1,4 @@
-"""What is done about a delivery that was not simply handled: failed, undecodable, unmatched, early."""
+"""What is done about a delivery that was not simply handled: failed, unmatched, early and so on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Failing"]
 
 
 class Failing:
-    """Each method settles or parks a delivery and returns the next of its lane, if one is parked."""
+    """Each method settles or parks a delivery and returns the next of its lane if one is parked."""
 
     def __init__(self, crew: Crew, keeper: Keeper, members: Members) -> None:
         self._crew = crew
@@ -44,7 +44,7 @@ class Failing:
         assert isinstance(content, Envelope)
         if not isinstance(error, Exception):
             runtime.log.critical(
-                "handler %s raised %s, which is meant to end a process; it counts as a failed attempt",
+                "handler %s raised %s, which is meant to end a process; that is a failed attempt",
                 handling.name,
                 type(error).__name__,
                 exc_info=error,
@@ -57,7 +57,8 @@ class Failing:
         retry = self.retry_of(handling, content.type)
         verdict = judge(error, story, retry, now, random())
         if not isinstance(verdict, Again):
-            return await self.dead(delivery, story, error, verdict.reason)
+            observes = handling.observes(content.type, error)
+            return await self.dead(delivery, story, error, verdict.reason, answers=not observes)
         in_place = self._in_place(verdict.after, retry)
         runtime.counters.retried += 1
         runtime.tell(
@@ -110,20 +111,26 @@ class Failing:
         return following
 
     async def dead(
-        self, delivery: Delivery, story: Story, error: BaseException | None, reason: str
+        self,
+        delivery: Delivery,
+        story: Story,
+        error: BaseException | None,
+        reason: str,
+        *,
+        answers: bool = True,
     ) -> Delivery | None:
-        """Set aside, and everybody told."""
+        """Set aside, and everybody told; whoever asked only when ``answers``."""
         crew, runtime = self._crew, self._runtime
         if crew.policy.broadcast:
             runtime.drop(delivery.content, crew.group.name, f"broadcast is not kept: {reason}")
-            return await self._settled(delivery, lambda: crew.settler.forsake(delivery, story))
+            return await self._settled(
+                delivery, lambda: crew.settler.forsake(delivery, story, answers=answers)
+            )
         return await self._settled(
-            delivery, lambda: crew.settler.dead(delivery, story, error, reason)
+            delivery, lambda: crew.settler.dead(delivery, story, error, reason, answers=answers)
         )
 
-    async def crashed(
-        self, delivery: Delivery, handling: Handling, dead: Dead
-    ) -> Delivery | None:
+    async def crashed(self, delivery: Delivery, handling: Handling, dead: Dead) -> Delivery | None:
         """Handed out again and again, and nobody ever came back."""
         story = self._story(delivery, handling)
         now = self._runtime.clock.time()
@@ -131,13 +138,21 @@ class Failing:
         story = msgspec.structs.replace(
             story, kind="Crashed", reason=dead.reason, first_failed=first, last_failed=now
         )
-        return await self.dead(delivery, story, None, dead.reason)
+        content = delivery.content
+        observes = isinstance(content, Envelope) and handling.observes(content.type, dead)
+        return await self.dead(delivery, story, None, dead.reason, answers=not observes)
 
-    async def answer(self, delivery: Delivery, result: object) -> Delivery | None:
+    async def answer(
+        self, delivery: Delivery, handling: Handling, result: object
+    ) -> Delivery | None:
         """A request was handled: the reply goes out before the request is acknowledged."""
-        crew, request = self._crew, delivery.content
+        crew, request, runtime = self._crew, delivery.content, self._runtime
         assert isinstance(request, Envelope)
-        reply = answer(request, result, self._runtime.service, self._runtime.clock.time())
+        if handling.observes(request.type, result):
+            crew.acks.append(delivery)
+            return crew.lanes.after(delivery)
+        silent = handling.returns is None
+        reply = answer(request, result, runtime.service, runtime.clock.time(), confirms=silent)
         try:
             await crew.settler.reply(request, reply)
         except LetGo:

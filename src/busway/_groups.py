@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-
 from ._group import Channels, GroupRunner, Life, Subscription
 from ._handling import Handling
 from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
@@ -69,6 +68,7 @@ class Groups:
         subscription = Subscription(name, specs, runner, remove)
         for spec in specs:
             handling = Handling(spec.name, spec.patterns, _never, options.retry)
+            handling.returns = spec.signature.returns
             self._compose(subscription, spec, handling, bus)
             subscription.handlings.append(handling)
         for handling in subscription.handlings:
@@ -102,6 +102,8 @@ class Groups:
         """
         if only is None:
             return list(self.runners.values())
+        if isinstance(only, str):
+            raise OptionError(f"only={only!r}: it takes a list of names: only=[{only!r}]")
         chosen: dict[str, GroupRunner] = {}
         for choice in only:
             found = [r for r in self.runners.values() if _is_chosen(r, choice)]
@@ -194,5 +196,3 @@ def _where(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", repr(function))
     module = getattr(function, "__module__", "")
     return f"{module}.{name}" + (f" ({code.co_filename}:{code.co_firstlineno})" if code else "")
-
-

@@ -30,6 +30,8 @@ class Signature(msgspec.Struct, frozen=True):
     takes_message: bool
     is_list: bool = False
     """The first parameter is a list of what is annotated, for a batch."""
+    returns: Any = Any
+    """What it says it returns, ``Any`` where it does not say."""
 
     @property
     def wanted(self) -> tuple[type, ...]:
@@ -77,7 +79,10 @@ def signature_of(function: object) -> Signature:
     is_list = get_origin(annotation) in (list, Sequence) or annotation is list
     if is_list:
         annotation = (get_args(annotation) or (Any,))[0]
-    return Signature(name, annotation, takes_message, is_list)
+    returns = hints.get("return", Any)
+    return Signature(
+        name, annotation, takes_message, is_list, None if returns is types.NoneType else returns
+    )
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

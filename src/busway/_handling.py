@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ._convert import Converter
+from ._routing import matcher
 from ._verdict import Retry
 from .message import Envelope
 from .transport import Delivery
@@ -21,7 +22,17 @@ BatchInvoke = Callable[[list[Delivery], list[Any]], Awaitable[Any]]
 class Handling:
     """A handler with its middleware, composed once, and its retry policy."""
 
-    __slots__ = ("convert", "direct", "exact", "invoke", "invoke_batch", "name", "patterns", "retry")
+    __slots__ = (
+        "convert",
+        "direct",
+        "exact",
+        "invoke",
+        "invoke_batch",
+        "name",
+        "patterns",
+        "retry",
+        "returns",
+    )
 
     def __init__(
         self, name: str, patterns: tuple[str, ...], invoke: Invoke, retry: Retry | None
@@ -36,9 +47,22 @@ class Handling:
         self.exact: type | None = None
         """Events of exactly this class can be given to ``direct`` as they are."""
         self.direct: Callable[[Any], Awaitable[Any]] = _nothing_direct
+        self.returns: Any = Any
+        """What the handler says it returns, ``Any`` where it does not say."""
+
+    def observes(self, topic: str, outcome: object) -> bool:
+        """Whether a request of this topic is none of its business: only a wildcard brought it here,
+        and the handler returns nothing. A log of everything must not answer in another's place."""
+        if self.returns is not None and (self.returns is not Any or outcome is not None):
+            return False
+        named = [pattern for pattern in self.patterns if not _WILDCARDS.intersection(pattern)]
+        return not named or not matcher(named)(topic)
 
     def __repr__(self) -> str:
         return f"<handler {self.name} of {', '.join(self.patterns)}>"
+
+
+_WILDCARDS = frozenset("*?[")
 
 
 def _nothing_direct(data: Any) -> Awaitable[Any]:

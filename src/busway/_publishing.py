@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from time import time
-from typing import Any, Unpack
+from types import NoneType
+from typing import Any, TypeVar, Unpack, cast, get_args, overload
 
 import anyio
 
 from ._context import current, working_for
-from ._convert import converter
+from ._convert import Converter, cached_converter, converter
 from ._declared import declared_for
 from ._host import State
 from ._parts import Parts
 from ._threads import FromThread
-from .errors import OptionError, RequestTimeout, StateError
+from .errors import (
+    HandlerError,
+    OptionError,
+    RequestFailed,
+    RequestTimeout,
+    StateError,
+    Undecodable,
+)
 from .message import Envelope, PublishOptions
 from .transport import SystemClock
 
 __all__ = ["Publishing"]
+
+T = TypeVar("T")
 
 # CPython 3.11 does not specialise a method call on an imported name, nor one on an attribute that
 # is a function: on the hot path both are looked up first and called as plain names.
@@ -36,8 +46,8 @@ class Publishing:
         # With a clock of the test's own nothing goes by express: there ``time`` is called as it is.
         system = type(parts.settings.clock) is SystemClock
         self._express = parts.sealer.express if system else {}
-        """The classes whose events need nothing but an envelope; empty while the bus is not running,
-        and for good where there is middleware, a hook, or a transport that cannot post."""
+        """The classes whose events need nothing but an envelope; empty while the bus is not up, and
+        for good where there is middleware, a hook, or a transport that cannot post."""
         self._service = parts.settings.service
         self._counters = parts.runtime.counters
         self.from_thread = FromThread(self.publish)
@@ -124,36 +134,72 @@ class Publishing:
         """
         return self._parts.emitter.emit(event, data, options)
 
+    @overload
     async def request(
         self,
         event: object,
         data: object = None,
         /,
         *,
+        returns: type[T],
+        timeout: float = 30.0,
+        **options: Unpack[PublishOptions],
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        event: object,
+        data: object = None,
+        /,
+        *,
+        returns: Any = Any,
+        timeout: float = 30.0,
+        **options: Unpack[PublishOptions],
+    ) -> Any: ...
+
+    async def request(
+        self,
+        event: object,
+        data: object = None,
+        /,
+        *,
+        returns: Any = Any,
         timeout: float = 30.0,
         **options: Unpack[PublishOptions],
     ) -> Any:
         """Publish and await one reply, the first: what the handler returned.
 
-        Returns what the handler returned, as builtins where it crossed a wire.
+        Returns it as ``returns``, a type such as ``Price`` or ``list[Price]``; without it as
+        builtins where it crossed a wire.
+
+        A handler that is annotated ``-> None`` and gets the request by a wildcard pattern is an
+        observer: it sends neither a reply nor a failure. One that gets it by its topic confirms
+        with None; with ``returns`` such a confirmation is passed over.
 
         Raises:
             RequestTimeout: no reply within ``timeout`` seconds; it may still be handled.
-            RequestFailed: the handler gave up: rejected it, or used up its retries.
+            RequestFailed: the handler gave up: rejected it, or used up its retries; or the reply
+                does not fit ``returns``.
             TransportError: the feed for replies cannot be opened.
             PublishError, PublishUnknown: as ``publish``.
         """
         self._check_running()
         if not timeout > 0:
             raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds")
+        convert = _to_reply(returns)
+        needs_answer = returns is not Any and NoneType not in (returns, *get_args(returns))
         with anyio.move_on_after(timeout) as limit:
             await self._open_replies()
         if limit.cancelled_caught:
             raise RequestTimeout(f"the feed for replies did not open within {timeout:g} s")
         reply = await self._parts.requests.request(
-            event, data, timeout, limit.deadline, options
+            event, data, timeout, limit.deadline, options, needs_answer
         )
-        return converter(Any, declared_for)(reply)
+        try:
+            return convert(reply)
+        except Undecodable as error:
+            raise RequestFailed(str(error), "Undecodable") from error
 
     async def _open_replies(self) -> None:
         """The first request opens the feed that replies come by."""
@@ -173,3 +219,15 @@ class Publishing:
             f"the bus is {state.value}: publish inside `async with bus:`, or between start() and "
             "stop(). emit() takes events earlier and never raises"
         )
+
+
+_as_it_came = converter(Any, declared_for)
+
+
+def _to_reply(wanted: Any) -> Converter:
+    if wanted is Any:
+        return _as_it_came
+    try:
+        return cached_converter(cast("Hashable", wanted or NoneType))
+    except (HandlerError, TypeError) as error:
+        raise OptionError(f"returns={wanted!r}: it takes a type, such as Price: {error}") from error

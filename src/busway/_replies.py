@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from .message import Envelope
 
-__all__ = ["answer", "failed", "failure"]
+__all__ = ["answer", "confirms", "failed", "failure"]
 
 _KIND = "busway-reply"
+_DONE = "done"
 
 
-def answer(request: Envelope, result: object, source: str, now: float) -> Envelope:
-    """What the handler returned."""
-    return _reply(request, "reply", result, source, now)
-
-
-def failure(
-    request: Envelope, kind: str, reason: str, source: str, now: float
+def answer(
+    request: Envelope, result: object, source: str, now: float, *, confirms: bool = False
 ) -> Envelope:
+    """What the handler returned; or, of one that never returns anything, that it has handled it."""
+    reply = _reply(request, "reply", result, source, now)
+    return msgspec.structs.replace(reply, headers={_KIND: _DONE}) if confirms else reply
+
+
+def failure(request: Envelope, kind: str, reason: str, source: str, now: float) -> Envelope:
     """The handler gave up."""
     return _reply(request, "failed", {"kind": kind, "reason": reason}, source, now)
 
@@ -40,3 +44,8 @@ def _reply(request: Envelope, kind: str, data: object, source: str, now: float) 
 def failed(reply: Envelope) -> bool:
     """Whether this reply says that the request was given up."""
     return reply.headers.get(_KIND) == "failed"
+
+
+def confirms(reply: Envelope) -> bool:
+    """Whether it only says that the request was handled."""
+    return reply.headers.get(_KIND) == _DONE

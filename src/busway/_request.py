@@ -11,7 +11,7 @@ from ._context import current
 from ._convert import converter
 from ._options import due_of
 from ._publisher import Publisher
-from ._replies import failed
+from ._replies import confirms, failed
 from .errors import RequestFailed, RequestTimeout
 from .message import Envelope, PublishOptions
 from .transport import Delivery
@@ -21,6 +21,8 @@ __all__ = ["Requests"]
 
 class _Waiting(msgspec.Struct, eq=False):
     answered: anyio.Event
+    needs_answer: bool
+    """That it was handled is not what was asked for."""
     reply: Envelope | None = None
 
 
@@ -40,6 +42,7 @@ class Requests:
         timeout: float,
         deadline: float,
         options: PublishOptions,
+        needs_answer: bool,
     ) -> Envelope:
         """Publish and wait until ``deadline`` of the event loop, ``timeout`` after it was asked.
 
@@ -49,7 +52,7 @@ class Requests:
         sealed, route = publisher.sealer.seal(event, data, options, current.get())
         envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
         due = due_of(options, publisher.runtime.clock.time())
-        waiting = self._waiting[envelope.id] = _Waiting(anyio.Event())
+        waiting = self._waiting[envelope.id] = _Waiting(anyio.Event(), needs_answer)
         try:
             with anyio.CancelScope(deadline=deadline):
                 await publisher.pass_on(envelope, route, due, waits=current.get() is None)
@@ -57,7 +60,11 @@ class Requests:
         finally:
             del self._waiting[envelope.id]
         if waiting.reply is None:
-            raise RequestTimeout(f"no reply to {envelope.type} within {timeout:g} s")
+            raise RequestTimeout(
+                f"no reply to {envelope.type} within {timeout:g} s: no handler takes it, or it "
+                "takes longer, or it returns nothing (a handler that got it by a wildcard and is "
+                "annotated -> None never replies)"
+            )
         if failed(waiting.reply):
             detail: dict[str, Any] = converter(dict)(waiting.reply)
             raise RequestFailed(str(detail.get("reason", "")), str(detail.get("kind", "")))
@@ -68,6 +75,10 @@ class Requests:
         waiting = self._waiting.get(envelope.causation_id or "")
         if waiting is None or waiting.reply is not None:
             why = "nobody waits for this reply any more"
+            self._publisher.runtime.drop(envelope, self.group, why)
+            return
+        if waiting.needs_answer and confirms(envelope):
+            why = "it says only that a request was handled that asked for an answer"
             self._publisher.runtime.drop(envelope, self.group, why)
             return
         waiting.reply = envelope

@@ -102,14 +102,22 @@ class Settler:
         await self._hand_over(delivery, item)
 
     async def dead(
-        self, delivery: Delivery, story: Story, error: BaseException | None, reason: str
+        self,
+        delivery: Delivery,
+        story: Story,
+        error: BaseException | None,
+        reason: str,
+        *,
+        answers: bool = True,
     ) -> None:
-        """Set aside for this group, with the whole story. Raises LetGo."""
+        """Set aside for this group, with the whole story; whoever asked is told, unless the handler
+        was none that answers. Raises LetGo."""
         story = msgspec.structs.replace(story, verdict=reason)
         if error is not None:
             text = "".join(traceback.format_exception(error, limit=-50))
             story = msgspec.structs.replace(story, traceback=text[-_TRACEBACK_KEPT:])
-        await self._reply_failure(delivery, story)
+        if answers:
+            await self._reply_failure(delivery, story)
         item = self._item(delivery, Purpose.DEAD, delivery.attempt, None, story)
         if not await self._hand_over(delivery, item):
             return  # it is somebody else's now, and nothing was written
@@ -119,9 +127,10 @@ class Settler:
         runtime.tell("dead_lettered", content, self._group, *details, delivery.channel)
         await self._call_on_dead(letter("", delivery.channel, content, story))
 
-    async def forsake(self, delivery: Delivery, story: Story) -> None:
+    async def forsake(self, delivery: Delivery, story: Story, *, answers: bool = True) -> None:
         """Given up without a letter. Raises LetGo."""
-        await self._reply_failure(delivery, story)
+        if answers:
+            await self._reply_failure(delivery, story)
         await self.ack([delivery])
 
     async def _call_on_dead(self, dead: DeadLetter) -> None:

@@ -151,7 +151,8 @@ class RequestTimeout(RequestError, TimeoutError):
 
 
 class RequestFailed(RequestError):
-    """Raised when the handler of a request used up its retries or rejected it.
+    """Raised when the handler of a request used up its retries or rejected it, or when its reply
+    does not fit what was asked for (then ``kind`` is ``"Undecodable"``).
 
     ``kind`` is the name of the handler's exception type, ``reason`` what it said.
     """

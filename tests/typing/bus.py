@@ -123,6 +123,9 @@ async def publishing_gives_envelopes(placed: OrderPlaced) -> None:
         assert_type(bus.envelope(placed, tenant=None), Envelope)
         assert_type(bus.emit(placed), Envelope | None)
         assert_type(await bus.request(placed, timeout=5.0, user="u-1"), Any)
+        assert_type(await bus.request(placed, returns=OrderPaid), OrderPaid)
+        assert_type(await bus.request(placed, returns=list[OrderPaid]), list[OrderPaid])
+        assert_type(await bus.request(placed, returns=OrderPaid | None), Any)
         assert_type(bus.from_thread.publish(placed), Envelope)
         await bus.publish(placed, keys="o-1")  # type: ignore[call-arg]
         await bus.publish(placed, time=0.0)  # type: ignore[arg-type]
