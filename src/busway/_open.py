@@ -55,7 +55,7 @@ def scheme_of(url: str) -> str:
         # What was meant as a URL may hold a password.
         shown = repr(url) if scheme.isalnum() and not separator else "this"
         raise OptionError(
-            f"{shown} is no URL: it takes scheme://…, such as memory:// or one of "
+            f"{shown} is no URL: it takes scheme://…, such as "
             f"{', '.join(f'{name}://' for name in installed())}"
         )
     return scheme.lower()

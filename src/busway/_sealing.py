@@ -57,6 +57,11 @@ class Sealer:
         route = self._by_class.get(cls)
         if route is None:
             declared = declaration_of(cls)
+            if declared is None and cls.__module__ == "builtins":
+                raise EventError(
+                    f"a {cls.__qualname__} does not say its topic: publish it by name: "
+                    "publish('its.topic', data)"
+                )
             if declared is None:
                 raise EventError(
                     f"{cls.__qualname__} is not declared as an event: put @event('its.topic') on "
@@ -120,6 +125,11 @@ class Sealer:
                 raise OptionError(
                     f"publish({type(event).__qualname__}, data): data goes with a topic's name; an "
                     "event is given alone"
+                )
+            if isinstance(event, type):
+                raise EventError(
+                    f"publish({event.__qualname__}): that is the class itself; publish an event of "
+                    f"it: {event.__qualname__}(...)"
                 )
             route = self.route_of(type(event))
             data = subject = event

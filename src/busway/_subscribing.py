@@ -14,9 +14,9 @@ from ._host import State
 from ._parts import Parts
 from ._subscription import Options, Spec, spec_of
 from ._verdict import Retry
-from .errors import OptionError, StateError
+from .errors import HandlerError, OptionError, StateError
 from .message import BusPart
-from .middleware import DedupeStore, Mark, Middleware
+from .middleware import DedupeStore, Mark, Middleware, handler_name
 from .transport import Start
 
 __all__ = ["Subscribing"]
@@ -50,6 +50,14 @@ class Subscribing:
 
         The options are those of ``add``.
         """
+
+        given: object = pattern
+        if callable(given) and not isinstance(given, type):
+            name = handler_name(given)
+            raise HandlerError(
+                f"@bus.subscribe stands at {name} without a pattern: write "
+                '@bus.subscribe("its.topic") or @bus.subscribe(ItsEvent)'
+            )
 
         def decorate(handler: F) -> F:
             self.add(
@@ -99,8 +107,8 @@ class Subscribing:
                 annotation names.
             group: Subscribers of one group share its events; by default ``<service>.<handler>``, so
                 that each handler gets every event.
-            broadcast: Every process gets every event from now on. Nothing is kept for a process that
-                is gone, nothing is retried later or dead-lettered.
+            broadcast: Every process gets every event from now on. Nothing is kept for a process
+                that is gone, nothing is retried later or dead-lettered.
             concurrency: Events handled side by side, never two of one key; 1 unless the group says
                 otherwise.
             order: ``"key"``: every retry keeps its lane, however long it waits.

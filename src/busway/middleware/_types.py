@@ -104,7 +104,8 @@ def compose_send(send: Send, middlewares: Sequence[Middleware | Mark], /) -> Sen
 
 
 def handler_name(handler: Callable[..., Any], /) -> str:
-    """The name of the function under all wrappers that were made with ``functools.wraps``."""
+    """The name of the function under all wrappers that were made with ``functools.wraps``, without
+    the functions it was made in: ``charge``, ``Billing.charge``."""
     inner: Any = inspect.unwrap(handler)
     while isinstance(inner, functools.partial):
         inner = inspect.unwrap(inner.func)
@@ -144,4 +145,5 @@ def _awaiting(
 
 def _name(thing: object) -> str:
     name = getattr(thing, "__qualname__", None)
-    return name if isinstance(name, str) else type(thing).__qualname__
+    name = name if isinstance(name, str) else type(thing).__qualname__
+    return name.rpartition(".<locals>.")[2]

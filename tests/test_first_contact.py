@@ -1,0 +1,76 @@
+"""What somebody meets who does the obvious thing, and the obvious mistake, for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from busway import Bus, event
+from busway.errors import EventError, GroupError, HandlerError, OptionError
+
+pytestmark = pytest.mark.anyio
+
+
+@event("contact.made")
+class Made(msgspec.Struct):
+    n: int
+
+
+def a_handler() -> Callable[[Any], Awaitable[None]]:
+    async def charge(data: Any) -> None: ...
+
+    return charge
+
+
+def another_handler() -> Callable[[Any], Awaitable[None]]:
+    async def charge(data: Any) -> None: ...
+
+    return charge
+
+
+def test_a_group_is_named_by_the_function_and_not_by_where_it_was_made() -> None:
+    class Billing:
+        async def charge(self, data: Any) -> None: ...
+
+    bus = Bus(service="shop")
+    bus.add(a_handler(), "a.b")
+    bus.add(Billing().charge, "a.b")
+    assert [each.group for each in bus.topology().handlers] == [
+        "shop.charge",
+        "shop.Billing.charge",
+    ]
+
+
+def test_two_functions_of_one_name_in_one_default_group_are_an_error() -> None:
+    bus = Bus(service="shop")
+    bus.add(a_handler(), "a.b")
+    with pytest.raises(GroupError, match=r"'shop\.charge'.*give each a group="):
+        bus.add(another_handler(), "a.b")
+
+
+def test_subscribe_without_a_pattern_says_what_is_missing() -> None:
+    bus = Bus()
+    with pytest.raises(HandlerError, match=r"@bus\.subscribe stands at charge without a pattern"):
+        bus.subscribe(a_handler())  # type: ignore[arg-type]
+
+
+async def test_a_class_in_place_of_its_event_is_told_from_one_that_is_not_declared() -> None:
+    async with Bus() as bus:
+        with pytest.raises(EventError, match=r"that is the class itself; .*Made\(\.\.\.\)"):
+            await bus.publish(Made)
+
+
+async def test_only_one_name_in_place_of_a_list_is_an_error() -> None:
+    bus = Bus()
+    bus.add(a_handler(), "a.b")
+    with pytest.raises(OptionError, match=r"only=\['charge'\]"):
+        await bus.start(only="charge")
+
+
+def test_what_is_no_url_is_answered_with_each_scheme_once() -> None:
+    with pytest.raises(OptionError) as caught:
+        Bus("memory")
+    assert str(caught.value).count("memory://") == 1
