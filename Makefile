@@ -51,7 +51,7 @@ format-check: $(STAMP)
 types: mypy pyright
 
 mypy: $(STAMP)
-	$(PY) -m mypy src tests/typing
+	$(PY) -m mypy src tests/typing examples
 
 pyright: $(STAMP)
 	$(PY) -m pyright

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
+import busway._host
 from busway import Bus, event
 from busway.errors import EventError, GroupError, HandlerError, OptionError
+from tests.facts import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +78,48 @@ def test_what_is_no_url_is_answered_with_each_scheme_once() -> None:
     with pytest.raises(OptionError) as caught:
         Bus("memory")
     assert str(caught.value).count("memory://") == 1
+
+
+async def test_a_stop_that_takes_long_says_what_it_waits_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busway._host, "_SILENT", 0.01)
+    bus, entered, leave = Bus(), anyio.Event(), anyio.Event()
+
+    @bus.subscribe("a")
+    async def slow(data: Any) -> None:
+        entered.set()
+        await leave.wait()
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            await bus.publish("a", 1)
+            await entered.wait()
+            tasks.start_soon(bus.stop)
+            await until(lambda: "stopping: 1 in flight, up to 30 s left" in caplog.messages)
+            leave.set()
+    assert len(caplog.messages) == 1
+
+
+async def test_a_stop_that_waits_for_a_thread_says_so_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busway._host, "_SILENT", 0.01)
+    bus, entered, leave = Bus(), threading.Event(), threading.Event()
+
+    @bus.subscribe("a")
+    def blocking(data: Any) -> None:
+        entered.set()
+        leave.wait(PATIENCE)
+
+    async def stop() -> None:
+        await bus.stop(grace=0)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus, anyio.create_task_group() as tasks:
+            await bus.publish("a", 1)
+            await until(entered.is_set)
+            tasks.start_soon(stop)
+            await until(lambda: any("cannot be cancelled" in each for each in caplog.messages))
+            leave.set()
+    assert sum("cannot be cancelled" in each for each in caplog.messages) == 1

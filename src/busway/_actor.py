@@ -74,9 +74,9 @@ class ActorLife:
 class Supervise(msgspec.Struct, frozen=True):
     """What happens to an actor, beside the event's own retry, when one of its methods raises.
 
-    ``"restart"``: ``on_stop`` and ``on_start``, at most ``max_restarts`` times in ``within`` seconds,
-    then, or when ``on_start`` raises, as ``"stop"``. ``"stop"``: it takes no further events; they
-    wait for another process.
+    ``"restart"``: ``on_stop`` and ``on_start``, at most ``max_restarts`` times in ``within``
+    seconds, then, or when ``on_start`` raises, as ``"stop"``. ``"stop"``: it takes no further
+    events; they wait for another process.
     ``"escalate"``: the whole bus stops, and ``run`` raises the error. ``Reject`` and ``RetryLater``
     are the actor's own decisions and not failures.
     """
@@ -87,7 +87,9 @@ class Supervise(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.policy not in ("restart", "stop", "escalate"):
-            raise OptionError(f'Supervise({self.policy!r}): it takes "restart", "stop" or "escalate"')
+            raise OptionError(
+                f'Supervise({self.policy!r}): it takes "restart", "stop" or "escalate"'
+            )
         if self.max_restarts < 0 or not self.within > 0:
             raise OptionError(f"{self!r}: it takes 0 or more restarts within more than 0 seconds")
 

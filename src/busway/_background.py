@@ -1,7 +1,7 @@
 """A task that belongs to no task group: what owns the bus's own task group.
 
-``start`` and ``stop`` may be called from different tasks (frameworks do so), and a task group has to
-be left by the task that entered it.
+``start`` and ``stop`` may be called from different tasks (frameworks do so), and a task group has
+to be left by the task that entered it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ class Collector:
         self._crew = crew
         self._keeper = keeper
         self._failing = failing
-        # The list stays the same object: what it holds can be taken back, or is given back at the end.
+        # The list stays the same object: what it holds can be taken back, or is given back at the
+        # end.
         self._batch: list[Delivery] = []
         crew.batches.append(self._batch)
         self._unsettled: list[Delivery] = []
@@ -71,7 +72,8 @@ class Collector:
     async def _fitting(
         self, batch: list[Delivery], handling: Handling
     ) -> tuple[list[Delivery], list[Any]]:
-        """Those that can be given to the handler: what does not fit must not fail its neighbours."""
+        """Those that can be given to the handler: what does not fit must not fail its
+        neighbours."""
         fit: list[Delivery] = []
         values: list[Any] = []
         unfit: list[tuple[Delivery, Undecodable]] = []
@@ -87,9 +89,7 @@ class Collector:
             await self._failed(delivery, handling, misfit)
         return fit, values
 
-    async def _call(
-        self, batch: list[Delivery], values: list[Any], handling: Handling
-    ) -> None:
+    async def _call(self, batch: list[Delivery], values: list[Any], handling: Handling) -> None:
         assert handling.invoke_batch is not None
         current.set(None)  # a batch has no single cause
         try:
@@ -107,9 +107,7 @@ class Collector:
             self._crew.lanes.open(delivery)
         self._crew.look_again()
 
-    async def _failed(
-        self, delivery: Delivery, handling: Handling, error: BaseException
-    ) -> None:
+    async def _failed(self, delivery: Delivery, handling: Handling, error: BaseException) -> None:
         self._unsettled.remove(delivery)
         following = await self._failing.failed(delivery, handling, error)
         self._crew.lanes.requeue(following)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ._dead import DeadLetters
@@ -72,7 +72,7 @@ class Bus(Publishing, Subscribing, Living):
         *,
         service: str | None = None,
         channels: Mapping[str, str] | None = None,
-        retry: Retry = Retry(),
+        retry: Retry = Retry(),  # noqa: B008  it is frozen
         middleware: Sequence[Middleware | Mark] = (),
         codec: str | Codec = "json",
         fail_open: bool = False,
@@ -132,7 +132,7 @@ class Bus(Publishing, Subscribing, Living):
         return DeadLetters(self._parts.runtime, group)
 
     @contextmanager
-    def watch(self, hooks: Hooks) -> Iterator[None]:
+    def watch(self, hooks: Hooks) -> Generator[None, None, None]:
         """Have these hooks called until the context is left: what ``trace`` does for the whole life
         of a bus, for a while, whether the bus runs or not. Meanwhile each event costs what a trace
         costs; afterwards nothing."""

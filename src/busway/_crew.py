@@ -19,10 +19,10 @@ __all__ = ["Batch", "Crew", "Policy"]
 class Batch(msgspec.Struct, frozen=True):
     """``batch=Batch(500, within=0.1)``: the handler takes a list of events.
 
-    It is called with ``size`` events, or with fewer when the first of them has waited for ``within``
-    seconds. They are acknowledged together. Returning is success for all; when the handler raises,
-    each event's attempt has failed, and those to be tried again come again in a later batch. With
-    ``concurrency`` above 1 a batch holds at most one event of a key.
+    It is called with ``size`` events, or with fewer when the first of them has waited for
+    ``within`` seconds. They are acknowledged together. Returning is success for all; when the
+    handler raises, each event's attempt has failed, and those to be tried again come again in a
+    later batch. With ``concurrency`` above 1 a batch holds at most one event of a key.
     """
 
     size: int = 100
@@ -120,7 +120,8 @@ class Crew:
         except LetGo:
             pass  # said aloud by the settler; it comes again when the loan ends
         except BaseException:
-            # Cancelled: it was handled all the same, and is acknowledged in the consumer's last words.
+            # Cancelled: it was handled all the same, and is acknowledged in the consumer's last
+            # words.
             self.acks[:0] = batch
             raise
         if self.group.patterns:  # a reply is no event that somebody handled

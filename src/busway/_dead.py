@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -47,8 +47,8 @@ class Replayed(msgspec.Struct, frozen=True):
 class DeadLetters:
     """Reads, replays and discards the dead letters of one group.
 
-    Filters: ``topic`` (exactly), ``kind`` (the exception's type), ``key``, ``since`` (last failed at
-    or after; a datetime with a time zone), ``where`` (a function of the letter).
+    Filters: ``topic`` (exactly), ``kind`` (the exception's type), ``key``, ``since`` (last failed
+    at or after; a datetime with a time zone), ``where`` (a function of the letter).
     """
 
     def __init__(self, runtime: Runtime, group: str) -> None:
@@ -125,8 +125,8 @@ class DeadLetters:
         times before is left, unless it is named by id or ``force`` is set. A letter is removed only
         after it was sent: interrupted, it may be there still and be replayed twice.
 
-        Raises PublishError or PublishUnknown when one cannot be sent; those before it were. Bytes that
-        are no envelope are never replayed.
+        Raises PublishError or PublishUnknown when one cannot be sent; those before it were. Bytes
+        that are no envelope are never replayed.
         """
         if rate is not None and not rate > 0:
             raise OptionError(f"rate={rate!r}: it takes more than 0 letters per second")
@@ -189,7 +189,8 @@ class DeadLetters:
         transport = self._runtime.transport
         if not isinstance(transport, Discards):
             raise MissingPower(
-                f"dead letters cannot be removed: {type(transport).__name__} lacks the power Discards"
+                f"dead letters cannot be removed: {type(transport).__name__} lacks the power "
+                "Discards"
             )
         return transport
 
@@ -208,7 +209,7 @@ class DeadLetters:
 
 
 @asynccontextmanager
-async def _ending(entries: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+async def _ending(entries: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
     """An iterator that is left half-way must be closed here, or the event loop complains later."""
     try:
         yield entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, is_typeddict
+from typing import Any, TypeVar, cast, is_typeddict
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -148,7 +148,7 @@ def _check_class(cls: Any, topic: str, place: str) -> None:
     # Whatever makes a class hold something gives it one of these.
     made_by: tuple[Any, Any] = (cls.__init__, cls.__new__)  # type: ignore[misc]
     plain = made_by == (object.__init__, object.__new__)
-    if plain and not issubclass(cls, msgspec.Struct) and not is_typeddict(cls):
+    if plain and not issubclass(cls, msgspec.Struct) and not is_typeddict(cast("Any", cls)):
         raise EventError(
             f"{place}: {cls.__qualname__} is a plain class, which holds nothing that can be sent: "
             "make it a msgspec.Struct, a dataclass, an attrs class or a TypedDict, and put @event "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable
 
 import anyio
+import anyio.lowlevel
 
 from ._consumer import Consumer
 from ._group import GroupRunner
@@ -52,7 +53,8 @@ class Drain:
             if restless:
                 with anyio.move_on_after(_ASK_AGAIN):
                     await restless[0].crew.change()
-                await anyio.sleep(0)  # who told of the change is at the next thing by then
+                # Who told of the change is at the next thing by then.
+                await anyio.lowlevel.checkpoint()
             elif await self._arriving(consumers, now):
                 await anyio.sleep(pause)
                 pause = min(_ASK_AGAIN, pause * 2 + 0.001)

@@ -64,9 +64,7 @@ class GroupRunner:
     def group(self) -> Group:
         """As the transport sees it now."""
         if self.private:
-            return Group(
-                self.name, (), _nothing, frozenset(), "latest", False, self._member
-            )
+            return Group(self.name, (), _nothing, frozenset(), "latest", False, self._member)
         patterns = self.routes.patterns
         broadcast = self._agreed("broadcast", False)
         start: Start = self._agreed("start", None) or ("latest" if broadcast else "earliest")
@@ -117,8 +115,8 @@ class GroupRunner:
                 )
         if self.lives:
             raise GroupError(
-                f"group {self.name!r} is an actor's: it has one mailbox and one life. Give {name} a "
-                "group of its own"
+                f"group {self.name!r} is an actor's: it has one mailbox and one life. Give {name} "
+                "a group of its own"
             )
         if self.opening:
             self._check_open(name, mine)
@@ -139,9 +137,7 @@ class GroupRunner:
                 "open group (power: Follows). Subscribe before the bus starts, or use a new group"
             )
 
-    async def run(
-        self, runtime: Runtime, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
+    async def run(self, runtime: Runtime, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Join, work, leave. Raises TransportError when joining fails."""
         group = self.group
         self.opening = True
@@ -297,9 +293,9 @@ class Subscription:
         self.runner.resume()
 
     async def stop(self) -> None:
-        """Take the subscription back: it starts nothing more. What it is handling is finished first,
-        unless other handlers keep its group open, or this is called from inside its own handler:
-        then it goes on while this returns. Twice is harmless."""
+        """Take the subscription back: it starts nothing more. What it is handling is finished
+        first, unless other handlers keep its group open, or this is called from inside its own
+        handler: then it goes on while this returns. Twice is harmless."""
         await self._remove(self)
 
     def __repr__(self) -> str:

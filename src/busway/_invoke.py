@@ -139,9 +139,7 @@ def _telling(call: Call, invoke: Invoke) -> Invoke:
         started = time.perf_counter()
         result = await invoke(envelope, delivery)
         seconds = time.perf_counter() - started
-        runtime.tell(
-            "handled", envelope, group, name, delivery.attempt, seconds, delivery.channel
-        )
+        runtime.tell("handled", envelope, group, name, delivery.attempt, seconds, delivery.channel)
         return result
 
     return telling
@@ -155,9 +153,7 @@ def _telling_of_all(call: Call, invoke: BatchInvoke) -> BatchInvoke:
         result = await invoke(deliveries, values)
         seconds = time.perf_counter() - started
         for each in deliveries:
-            runtime.tell(
-                "handled", each.content, group, name, each.attempt, seconds, each.channel
-            )
+            runtime.tell("handled", each.content, group, name, each.attempt, seconds, each.channel)
         return result
 
     return telling
@@ -193,5 +189,3 @@ def batch_invoke(call: Call) -> tuple[Converter, BatchInvoke]:
             return await function(*arguments)
 
     return convert, invoke
-
-

@@ -6,9 +6,9 @@ Rule 1: deliveries of one lane run one after another, in the order received. A l
         there is nothing to run beside: its lane is closed when another worker comes, not before.
 Rule 2: who finishes a delivery of a closed lane goes on with the next parked one, so that nothing
         of the lane can slip in between.
-Rule 3: what can run now is at most ``window``: as much as is handled in a tenth of a second, so that
-        an idle member of the group finds work. What is parked does not count there, or one hot lane
-        would keep all others from being fetched; with it, no more than ``bound`` are held.
+Rule 3: what can run now is at most ``window``: as much as is handled in a tenth of a second, so
+        that an idle member of the group finds work. What is parked does not count there, or one
+        hot lane would keep all others from being fetched; with it, no more than ``bound`` are held.
 """
 
 from __future__ import annotations
@@ -179,7 +179,8 @@ class Lanes:
         self._parked += 1
 
     def after(self, delivery: Delivery) -> Delivery | None:
-        """The delivery is finished: the next of its lane, if one is parked; else the lane is open."""
+        """The delivery is finished: the next of its lane, if one is parked; else the lane is
+        open."""
         closed = self._closed
         if not closed:
             return None
@@ -236,7 +237,8 @@ class Lanes:
             self._resumed.append(following)
 
     def park(self, delivery: Delivery) -> Delivery | None:
-        """It came before its time: hold it without a lane. The next of its lane, if one is parked."""
+        """It came before its time: hold it without a lane. The next of its lane, if one is
+        parked."""
         self._parked += 1
         return self.after(delivery)
 

@@ -67,7 +67,15 @@ class Counters:
 class Watchers:
     """The hooks of every ``trace``, by what they override: nobody pays for what nobody hears."""
 
-    __slots__ = ("_hooks", "dead_lettered", "dropped", "handled", "published", "received", "retried")
+    __slots__ = (
+        "_hooks",
+        "dead_lettered",
+        "dropped",
+        "handled",
+        "published",
+        "received",
+        "retried",
+    )
 
     def __init__(self, hooks: tuple[Hooks, ...]) -> None:
         self.set(hooks)

@@ -153,7 +153,7 @@ class Sealer:
 
     def _checked(self, topic: str, data: object) -> object:
         """What the fields of a declared class are read from; None when that cannot be had."""
-        cls = declared_for(topic)
+        cls: type[object] | None = declared_for(topic)
         if cls is None or type(data) is cls:
             return None if cls is None else data
         if self._check == "off":

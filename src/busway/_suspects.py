@@ -32,7 +32,8 @@ class Suspects:
         return self._crew.lanes.after(delivery)
 
     async def isolate(self, delivery: Delivery) -> bool:
-        """Wait until nothing else runs here. False: another suspect runs; this one was given back."""
+        """Wait until nothing else runs here. False: another suspect runs; this one was given
+        back."""
         crew = self._crew
         if crew.alone:
             await self._give_back([delivery])

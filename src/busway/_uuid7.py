@@ -1,4 +1,5 @@
-"""UUID version 7, as RFC 9562 section 5.7 has it. Made when it is first looked at: see ``Envelope.id``."""
+"""UUID version 7, as RFC 9562 section 5.7 has it. Made when it is first looked at: see
+``Envelope.id``."""
 
 from __future__ import annotations
 

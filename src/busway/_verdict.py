@@ -4,8 +4,8 @@ Rule 1: an error that can never go away is given up at once: ``Undecodable``, ``
         ``give_up_on`` names, whatever ``on`` does not name.
 Rule 2: attempts are counted in one place, the delivery; the last allowed one that fails is the end.
 Rule 3: no attempt starts later than ``within`` after the first failure.
-Rule 4: what is not an ``Exception`` (``SystemExit`` raised by a handler) counts as a failed attempt:
-        an event must not be lost, or a process stopped, because of what a handler called.
+Rule 4: what is not an ``Exception`` (``SystemExit`` raised by a handler) counts as a failed
+        attempt: an event must not be lost, or a process stopped, because of what a handler called.
 Rule 5: cancellation is neither success nor failure and never comes here.
 """
 
@@ -36,11 +36,12 @@ _TEXT_KEPT = 2048
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """How long to wait after the n-th failure: ``first * factor ** (n - 1)`` seconds, at most ``cap``.
+    """How long to wait after the n-th failure: ``first * factor ** (n - 1)`` seconds, at most
+    ``cap``.
 
-    ``jitter="full"`` draws each wait evenly between nothing and that, so that many consumers failing
-    at once do not come back at once ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015);
-    ``"none"`` waits exactly that long.
+    ``jitter="full"`` draws each wait evenly between nothing and that, so that many consumers
+    failing at once do not come back at once ("Exponential Backoff And Jitter", AWS Architecture
+    Blog, 2015); ``"none"`` waits exactly that long.
     """
 
     first: float = 0.1
@@ -76,8 +77,8 @@ class Retry(msgspec.Struct, frozen=True):
     within: timedelta | float | None = None
     """No attempt starts later than this (seconds) after the first failure."""
     in_place: float = 1.0
-    """Waits of up to so many seconds keep the lane closed, so that order is kept; a longer one frees
-    the lane and sends the event again, unless the subscription says ``order="key"``."""
+    """Waits of up to so many seconds keep the lane closed, so that order is kept; a longer one
+    frees the lane and sends the event again, unless the subscription says ``order="key"``."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -115,7 +116,9 @@ class Dead(msgspec.Struct, frozen=True):
 Verdict = Ack | Again | Dead
 
 
-def judge(error: BaseException, story: Story, retry: Retry, now: float, draw: float) -> Again | Dead:
+def judge(
+    error: BaseException, story: Story, retry: Retry, now: float, draw: float
+) -> Again | Dead:
     """What becomes of a delivery whose attempt number ``story.attempts`` failed with ``error``."""
     said = text_of(error)
     if isinstance(error, (Undecodable, Reject)):

@@ -97,9 +97,8 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     def __reduce__(self) -> tuple[Any, ...]:
         """For ``copy`` and ``pickle``, which know no read-only mapping."""
         fields = [getattr(self, name) for name in self.__struct_fields__]
-        return type(self), tuple(
-            dict(each) if type(each) is MappingProxyType else each for each in fields
-        )
+        fields[self.__struct_fields__.index("headers")] = dict(self.headers)
+        return type(self), tuple(fields)
 
     @property
     def id(self) -> str:

@@ -51,7 +51,8 @@ class Handled(msgspec.Struct, frozen=True):
     handler: str
     attempt: int
     seconds: float
-    """How long this attempt took, middlewares included; for an event of a batch, the whole batch."""
+    """How long this attempt took, middlewares included; for an event of a batch, the whole
+    batch."""
     channel: str = ""
 
 
