@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -19,8 +18,18 @@ E = TypeVar("E")
 Ref = tuple[str, str]
 """The type and the id of an aggregate or a resource: ``("order", "o-1")``."""
 
+
+class _Nothing(dict[str, str]):
+    """No headers, for good. A dict, because msgspec writes no other mapping."""
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise TypeError("the headers of an envelope are never changed")
+
+    __setitem__ = __ior__ = update = setdefault = _refuse
+
+
 # Shared by all that have none: a dict as a default would be made anew for each envelope.
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_HEADERS: Mapping[str, str] = _Nothing()
 _identify = threading.Lock()
 
 
@@ -93,12 +102,6 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     headers: Mapping[str, str] = _NO_HEADERS
     content_type: str | None = None
     """How ``data`` is encoded, when it is ``msgspec.Raw``; None for an object of this process."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For ``copy`` and ``pickle``, which know no read-only mapping."""
-        fields = [getattr(self, name) for name in self.__struct_fields__]
-        fields[self.__struct_fields__.index("headers")] = dict(self.headers)
-        return type(self), tuple(fields)
 
     @property
     def id(self) -> str:
