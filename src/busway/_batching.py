@@ -6,7 +6,7 @@ from typing import Any
 
 from ._context import current
 from ._crew import Crew
-from ._failing import Failing
+from ._failing import Failing, Waits
 from ._handling import Handling
 from ._keeper import Keeper
 from ._tasks import cancelled_by_owner
@@ -97,8 +97,9 @@ class Collector:
         except BaseException as error:
             if cancelled_by_owner(error):
                 raise
+            waits: Waits = {}
             for delivery in batch:
-                await self._failed(delivery, handling, error)
+                await self._failed(delivery, handling, error, waits)
             return
         self._crew.acks.extend(batch)
         self._unsettled.clear()
@@ -107,8 +108,14 @@ class Collector:
             self._crew.lanes.open(delivery)
         self._crew.look_again()
 
-    async def _failed(self, delivery: Delivery, handling: Handling, error: BaseException) -> None:
+    async def _failed(
+        self,
+        delivery: Delivery,
+        handling: Handling,
+        error: BaseException,
+        waits: Waits | None = None,
+    ) -> None:
         self._unsettled.remove(delivery)
-        following = await self._failing.failed(delivery, handling, error)
+        following = await self._failing.failed(delivery, handling, error, waits)
         self._crew.lanes.requeue(following)
         self._crew.look_again()

@@ -62,15 +62,15 @@ class Emitter:
         wake = self._wake
         if wake is None:
             return
-        if threading.get_ident() == self._thread:
-            wake.set()
-            return
-        asyncio_has = getattr(self._loop, "call_soon_threadsafe", None)
-        soon = asyncio_has or self._loop.run_sync_soon  # the second is trio's
         try:
+            if threading.get_ident() == self._thread:
+                wake.set()
+                return
+            asyncio_has = getattr(self._loop, "call_soon_threadsafe", None)
+            soon = asyncio_has or self._loop.run_sync_soon  # the second is trio's
             soon(wake.set)
         except RuntimeError:
-            pass  # the loop has ended between two lines: the event waits for the next start
+            pass  # the loop has ended, maybe between two lines: the event waits for the next start
 
     def _drop(self, envelope: Envelope, why: str) -> None:
         runtime = self._publisher.runtime

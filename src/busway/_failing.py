@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from random import random
 
 import msgspec
@@ -18,7 +18,11 @@ from .errors import RetryLater, Undecodable
 from .message import Envelope
 from .transport import Delivery, Raw, Story
 
-__all__ = ["Failing"]
+__all__ = ["Failing", "Waits"]
+
+Waits = dict[Hashable, float]
+"""Until when those that failed together wait, by lane: one moment for all of a lane, or its order
+would be drawn by lot."""
 
 
 class Failing:
@@ -37,9 +41,13 @@ class Failing:
         return self._runtime.retry_of(topic)
 
     async def failed(
-        self, delivery: Delivery, handling: Handling, error: BaseException
+        self,
+        delivery: Delivery,
+        handling: Handling,
+        error: BaseException,
+        waits: Waits | None = None,
     ) -> Delivery | None:
-        """A handler raised."""
+        """A handler raised; ``waits`` is that of the batch."""
         runtime, content = self._runtime, delivery.content
         assert isinstance(content, Envelope)
         if not isinstance(error, Exception):
@@ -51,7 +59,7 @@ class Failing:
             )
         now = runtime.clock.time()
         if isinstance(error, RetryLater) and not error.counts:
-            return await self._wait_uncounted(delivery, handling, error.after)
+            return await self._wait_uncounted(delivery, handling, error.after, waits)
         runtime.counters.failed += 1
         story = told(error, delivery, self._story(delivery, handling), now)
         retry = self.retry_of(handling, content.type)
@@ -75,20 +83,20 @@ class Failing:
         if in_place:
             delivery.story = story
             delivery.attempt += 1
-            self.wait(delivery, now + verdict.after)
+            self.wait(delivery, now + verdict.after, waits)
             return None
         return await self._settled(
             delivery, lambda: self._crew.settler.again(delivery, verdict.after, story)
         )
 
     async def _wait_uncounted(
-        self, delivery: Delivery, handling: Handling, after: float
+        self, delivery: Delivery, handling: Handling, after: float, waits: Waits | None
     ) -> Delivery | None:
         """No attempt was made: the same one is made later."""
         content = delivery.content
         assert isinstance(content, Envelope)
         if self._in_place(after, self.retry_of(handling, content.type)):
-            self.wait(delivery, self._runtime.clock.time() + after)
+            self.wait(delivery, self._runtime.clock.time() + after, waits)
             return None
         story = self._story(delivery, handling)
         return await self._settled(
@@ -99,8 +107,10 @@ class Failing:
         policy = self._crew.policy
         return policy.ordered or policy.broadcast or after <= retry.in_place
 
-    def wait(self, delivery: Delivery, until: float) -> None:
+    def wait(self, delivery: Delivery, until: float, waits: Waits | None = None) -> None:
         """Keep it, and its lane closed, until its next attempt."""
+        if waits is not None and delivery.lane is not None:
+            until = waits.setdefault(delivery.lane, until)
         self._crew.lanes.close(delivery)
         self._keeper.at(until, delivery, in_lane=True)
 
@@ -173,7 +183,16 @@ class Failing:
         """No handler here: another member's, or nobody's."""
         crew = self._crew
         story = self._story(delivery, None)
-        if await self._members.others_match(content.type):
+        try:
+            theirs = await crew.settler.insist(
+                [delivery], lambda: self._members.others_match(content.type)
+            )
+        except LetGo:
+            # Who cannot ask must not say that it is done.
+            await crew.settler.release([delivery])
+            crew.forget([delivery])
+            return crew.lanes.after(delivery)
+        if theirs:
             # Not an attempt: it goes to the group's retry address for the member that handles it.
             return await self._settled(
                 delivery, lambda: crew.settler.again(delivery, 0.1, story, counts=False)

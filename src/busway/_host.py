@@ -12,8 +12,7 @@ import anyio
 import anyio.abc
 
 from ._background import spawn
-from ._context import current, working_for
-from ._crew import Crew
+from ._context import current, living_in, working_for
 from ._drain import Drain
 from ._group import GroupRunner
 from ._runtime import Runtime
@@ -23,6 +22,7 @@ from .transport import Volatile
 __all__ = ["Host", "State"]
 
 _GRACE_AFTER_FAILURE = 5.0
+_CLOSING = 10.0
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -110,14 +110,13 @@ class Host:
             self._enter(State.STOPPING)
         self._stop.set()
         if self._is_inside():
-            return  # from inside a handler: waiting for the end would be waiting for ourselves
+            return  # from inside of it: waiting for the end would be waiting for ourselves
         # Left half-way, a bus would go on receiving with nobody to see it. The grace bounds it.
         with anyio.CancelScope(shield=True):
             await self._finished.wait()
 
     def _is_inside(self) -> bool:
-        crew = working_for.get()
-        return isinstance(crew, Crew) and crew.runtime is self._runtime
+        return living_in.get() is self._runtime
 
     @property
     def finished(self) -> anyio.Event:
@@ -163,7 +162,9 @@ class Host:
             self._tasks.start_soon(self._reporting, what, run)
 
     def forget_group(self, runner: GroupRunner) -> None:
-        self._runners.pop(runner.name, None)
+        # Another may have its name by now.
+        if self._runners.get(runner.name) is runner:
+            del self._runners[runner.name]
 
     async def _open_reporting(self, runner: GroupRunner) -> None:
         try:
@@ -174,7 +175,7 @@ class Host:
             )
 
     async def _reporting(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        _belong_to_nobody()
+        self._belong_to_nobody()
         try:
             await run()
         except Exception as error:
@@ -186,8 +187,14 @@ class Host:
         *,
         task_status: anyio.abc.TaskStatus[None],
     ) -> None:
-        _belong_to_nobody()  # it may be opened by a handler
+        self._belong_to_nobody()  # it may be opened by a handler
         await runner.run(self._runtime, task_status=task_status)
+
+    def _belong_to_nobody(self) -> None:
+        """What the caller was handling is no cause of what this task does."""
+        current.set(None)
+        working_for.set(None)
+        living_in.set(self._runtime)
 
     def _abort(self) -> None:
         self._stop.set()
@@ -197,12 +204,13 @@ class Host:
             self._tasks.cancel_scope.cancel()
 
     async def _main(self) -> None:
-        _belong_to_nobody()
+        self._belong_to_nobody()
         try:
             async with AsyncExitStack() as stack:
                 assert self._connecting is not None
                 with self._connecting as connecting:
-                    await stack.enter_async_context(self._runtime.transport)
+                    await self._runtime.transport.__aenter__()
+                    stack.push_async_exit(self._disconnect)
                 if not connecting.cancel_called:
                     await self._live()
         except BaseException as error:
@@ -214,6 +222,13 @@ class Host:
             self._enter(State.STOPPED)
             self._started.set()
             self._finished.set()
+
+    async def _disconnect(self, *raised: Any) -> None:
+        # A broker that does not answer must not keep a process from ending.
+        with anyio.move_on_after(_CLOSING) as scope:
+            await self._runtime.transport.__aexit__(*raised)
+        if scope.cancelled_caught:
+            self._runtime.log.error("the transport did not close within %g s", _CLOSING)
 
     async def _live(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -281,12 +296,6 @@ class Host:
                 "grace is over: handlers of %s are cancelled and their events given back",
                 ", ".join(left),
             )
-
-
-def _belong_to_nobody() -> None:
-    """What the caller was handling is no cause of what this task does."""
-    current.set(None)
-    working_for.set(None)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -30,10 +30,16 @@ class Members:
         """Say which patterns this member handles, and log who handles others."""
         self._group = group
         self.stale = True
-        await self._ask()
+        try:
+            await self._ask()
+        except TransportError as error:
+            self._runtime.log.warning("group %r: members unknown: %s", group.name, error)
 
     async def others_match(self, topic: str) -> bool:
-        """Whether a living member has a pattern for a topic that this one has none for."""
+        """Whether a living member has a pattern for a topic that this one has none for.
+
+        Raises TransportError when it cannot be known.
+        """
         await self._ask()
         patterns = [p for name, ps in self._seen.items() if name != self._group.member for p in ps]
         return bool(patterns) and matcher(patterns)(topic)
@@ -41,13 +47,12 @@ class Members:
     async def _ask(self) -> None:
         if self._transport is None or not self.stale:
             return
-        self.stale = False
+        self.stale = False  # before: what is received meanwhile needs a newer answer
         try:
             members = dict(await self._transport.announce(self._group))
-        except TransportError as error:
+        except BaseException:
             self.stale = True
-            self._runtime.log.warning("group %r: members unknown: %s", self._group.name, error)
-            return
+            raise
         for name, patterns in members.items():
             if set(patterns) != set(self._group.patterns) and self._seen.get(name) != patterns:
                 self._runtime.log.error(

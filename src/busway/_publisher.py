@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-from ._context import current
+from ._context import current, working_for
 from ._options import due_of
 from ._runtime import Runtime
 from ._sealing import Route, Sealer
@@ -16,7 +16,7 @@ from .message import Envelope, PublishOptions
 from .middleware import Send
 from .transport import WRITTEN, Outcome, Outgoing, Unknown, Written
 
-__all__ = ["Publisher", "Sealed"]
+__all__ = ["Publisher", "Sealed", "may_wait"]
 
 _CHUNK: Final = 500
 
@@ -27,6 +27,12 @@ _Failed = list[tuple[Any, BaseException]]
 
 # A middleware of the publish side is given the envelope alone.
 _due: ContextVar[float | None] = ContextVar("busway_due", default=None)
+
+
+def may_wait() -> bool:
+    """Whether who publishes here may be made to wait for room. A handler may not: it could be what
+    makes the room. Asked of the worker, not of the event: the handler of a batch handles no one."""
+    return working_for.get() is None
 
 
 class Publisher:
@@ -46,7 +52,7 @@ class Publisher:
         envelope, route = self.sealer.seal(event, data, options, parent)
         due = due_of(options, self.runtime.clock.time())
         try:
-            await self.pass_on(envelope, route, due, waits=parent is None)
+            await self.pass_on(envelope, route, due, waits=may_wait())
         except SendError as error:
             self._say(error)
         return envelope
@@ -56,7 +62,7 @@ class Publisher:
         parent = current.get()
         sealed = [self.sealer.seal(event, None, {}, parent) for event in events]
         try:
-            await self.send_all([(*each, None) for each in sealed], waits=parent is None)
+            await self.send_all([(*each, None) for each in sealed], waits=may_wait())
         except SendError as error:
             self._say(error)
         return [envelope for envelope, _ in sealed]
@@ -82,7 +88,7 @@ class Publisher:
     async def send_alone(self, envelope: Envelope) -> None:
         """What the publish side's middleware calls in the end."""
         route = self.sealer.route_to(envelope.type)
-        await self.send(envelope, route, _due.get(), waits=current.get() is None)
+        await self.send(envelope, route, _due.get(), waits=may_wait())
 
     async def send(
         self, envelope: Envelope, route: Route, due: float | None, *, waits: bool

@@ -10,7 +10,7 @@ import msgspec
 from ._context import current
 from ._convert import converter
 from ._options import due_of
-from ._publisher import Publisher
+from ._publisher import Publisher, may_wait
 from ._replies import confirms, failed
 from .errors import RequestFailed, RequestTimeout
 from .message import Envelope, PublishOptions
@@ -23,6 +23,7 @@ class _Waiting(msgspec.Struct, eq=False):
     answered: anyio.Event
     needs_answer: bool
     """That it was handled is not what was asked for."""
+    askers: int = 0
     reply: Envelope | None = None
 
 
@@ -52,13 +53,17 @@ class Requests:
         sealed, route = publisher.sealer.seal(event, data, options, current.get())
         envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
         due = due_of(options, publisher.runtime.clock.time())
-        waiting = self._waiting[envelope.id] = _Waiting(anyio.Event(), needs_answer)
+        # The same id twice, a webhook delivered twice say: the first reply is for both.
+        waiting = self._waiting.setdefault(envelope.id, _Waiting(anyio.Event(), needs_answer))
+        waiting.askers += 1
         try:
             with anyio.CancelScope(deadline=deadline):
-                await publisher.pass_on(envelope, route, due, waits=current.get() is None)
+                await publisher.pass_on(envelope, route, due, waits=may_wait())
                 await waiting.answered.wait()
         finally:
-            del self._waiting[envelope.id]
+            waiting.askers -= 1
+            if not waiting.askers:
+                del self._waiting[envelope.id]
         if waiting.reply is None:
             raise RequestTimeout(
                 f"no reply to {envelope.type} within {timeout:g} s: no handler takes it, or it "

@@ -66,7 +66,7 @@ class Settler:
         try:  # without what insisting needs: nearly always it is told at once
             lost = await self._feed.ack(deliveries)
         except TransportError:
-            lost = await self._insist(deliveries, lambda: self._feed.ack(deliveries))
+            lost = await self.insist(deliveries, lambda: self._feed.ack(deliveries))
         self._runtime.counters.lost += lost
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
@@ -93,7 +93,7 @@ class Settler:
             redelivers, attempt = self._redelivers, delivery.attempt
             delivery.attempt -= not counts  # the broker counts it up
             try:
-                await self._insist([delivery], lambda: redelivers.redeliver(delivery, after, story))
+                await self.insist([delivery], lambda: redelivers.redeliver(delivery, after, story))
             finally:
                 delivery.attempt = attempt
             return
@@ -114,8 +114,7 @@ class Settler:
         was none that answers. Raises LetGo."""
         story = msgspec.structs.replace(story, verdict=reason)
         if error is not None:
-            text = "".join(traceback.format_exception(error, limit=-50))
-            story = msgspec.structs.replace(story, traceback=text[-_TRACEBACK_KEPT:])
+            story = msgspec.structs.replace(story, traceback=_trace_of(error))
         if answers:
             await self._reply_failure(delivery, story)
         item = self._item(delivery, Purpose.DEAD, delivery.attempt, None, story)
@@ -154,7 +153,7 @@ class Settler:
         """Send an answer to whoever asked. Nobody awaiting it any more is no failure."""
         address = Address("reply", Purpose.REPLY, request.reply_to)
         item = Outgoing(answer, address, self._runtime.encoder, waits=False)
-        refused = await self._insist([], lambda: self._try_reply(item))
+        refused = await self.insist([], lambda: self._try_reply(item))
         if isinstance(refused, PublishError) and not failed(answer):
             # The answer cannot be written. Whoever asked shall not wait for it in vain.
             kind, reason = type(refused).__name__, text_of(refused)
@@ -190,10 +189,10 @@ class Settler:
         """Whether it was written; not, if the loan was lost before."""
         if self._moves is not None:
             moves = self._moves
-            moved = await self._insist([delivery], lambda: moves.move(delivery, item))
+            moved = await self.insist([delivery], lambda: moves.move(delivery, item))
             self._runtime.counters.lost += not moved
             return moved
-        await self._insist([delivery], lambda: self._send(item))
+        await self.insist([delivery], lambda: self._send(item))
         # Last, always.
         await self.ack([delivery])
         return True
@@ -205,7 +204,8 @@ class Settler:
             final = isinstance(outcome, NotWritten) and not _may_pass(outcome.error)
             raise TransportError(str(outcome.error), retryable=not final) from outcome.error
 
-    async def _insist(self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the broker answers. Raises LetGo."""
         failures, waited = 0, 0.0
         while True:
             try:
@@ -232,6 +232,16 @@ class Settler:
                 wait = _WAITS.wait(failures, random())
                 waited += wait
                 await anyio.sleep(wait)
+
+
+def _trace_of(error: BaseException) -> str:
+    """Its traceback, bounded, and whatever the error does when it is asked about itself."""
+    try:
+        text = "".join(traceback.format_exception(error, limit=-50))
+    except Exception as broken:
+        text = "".join(traceback.format_tb(error.__traceback__, limit=-50))
+        text += f"its text cannot be had: {type(broken).__name__}"
+    return text[-_TRACEBACK_KEPT:]
 
 
 def _may_pass(error: BaseException) -> bool:

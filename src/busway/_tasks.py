@@ -9,13 +9,19 @@ import anyio
 __all__ = ["cancelled_by_owner"]
 
 
+def _holds_cancellation(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):  # a nursery of trio's own wraps those of its tasks
+        return error.subgroup(anyio.get_cancelled_exc_class()) is not None
+    return isinstance(error, anyio.get_cancelled_exc_class())
+
+
 def cancelled_by_owner(error: BaseException) -> bool:
     """Whether this is a cancellation of the task that runs a handler.
 
     A handler can also *raise* a cancellation nobody asked for: by awaiting a task that was
     cancelled elsewhere, say. That is an error of the handler like any other.
     """
-    if not isinstance(error, anyio.get_cancelled_exc_class()):
+    if not _holds_cancellation(error):
         return False
     if anyio.current_effective_deadline() == -math.inf:
         return True

@@ -198,6 +198,8 @@ class RetryLater(HandlerSignal):
 
     counts: ClassVar[bool] = True
     """Whether it uses up an attempt. False for a wait that nobody is to blame for."""
+    after: float = 0.0
+    """Seconds; 0 for a subclass whose ``__init__`` does not say."""
 
     def __init__(self, after: float, reason: str = "asked to be retried later") -> None:
         if not after >= 0:

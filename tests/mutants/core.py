@@ -34,7 +34,7 @@ MUTANTS = [
     Mutant(
         "a dead letter is written before its event is acknowledged",
         "_settle.py",
-        "        await self._insist([delivery], lambda: self._send(item))\n",
+        "        await self.insist([delivery], lambda: self._send(item))\n",
         "",
         f"{LOG} test_a_dead_letter_has_the_envelope_and_the_whole_story",
     ),

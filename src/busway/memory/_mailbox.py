@@ -139,7 +139,8 @@ class Mailbox:
         return len(self.ready) >= self.capacity
 
     async def wait_for_room(self) -> None:
-        while len(self.ready) >= self.capacity:
+        """Wait until somebody made room, or the group went: then look again whom to wait for."""
+        if self.full:
             if self._room is None:
                 self._room = anyio.Event()
             await self._room.wait()
@@ -160,8 +161,7 @@ class Mailbox:
         self._place += count
         self.pending += count
         if self._room is not None and len(ready) < self.capacity:
-            self._room.set()
-            self._room = None
+            self.let_go()
         return batch
 
     def _fresh(self, count: int) -> Fresh:
@@ -278,6 +278,13 @@ class Mailbox:
         """Forget what waits."""
         self.ready.clear()
         self._made = 0
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Senders that wait for room look again: there is some, or the group has gone."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     def wake(self) -> None:
         """Let every reader look again."""

@@ -229,11 +229,13 @@ class MemoryTransport:
             if not box.durable and not box.followed:
                 del self._boxes[box.name]
             self._forget_routes()
+            box.let_go()
 
     def follow(self, box: Mailbox, owner: object, group: Group, /) -> None:
         """A member's patterns are these from now on."""
         box.followed[owner] = group
         self._forget_routes()
+        box.let_go()
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
         box = self._boxes.get(group.name)
@@ -266,6 +268,7 @@ class MemoryTransport:
         heapq.heapify(self._held)
         self._shelf.forget(name)
         self._forget_routes()
+        box.let_go()
         return True
 
     async def rewind(self, group: str, to: Start, /) -> None:
