@@ -23,6 +23,8 @@ __all__ = ["Host", "State"]
 
 _GRACE_AFTER_FAILURE = 5.0
 _CLOSING = 10.0
+_SILENT = 1.0
+"""Seconds a stop may take before it says why."""
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -55,6 +57,8 @@ class Host:
         """Why it stopped by itself."""
         self._runners: dict[str, GroupRunner] = {}
         self.on_state: list[Callable[[State], None]] = []
+        self.counting = False
+        """Whether somebody else says how long a stop takes."""
         self.before_close: list[Step] = []
         """What has to leave the process before the transport is closed."""
 
@@ -235,6 +239,8 @@ class Host:
             self._tasks = tasks
             await self._open_all(tasks)
             await self._stop.wait()
+            # Not one of its own tasks: it speaks of those that cannot be cancelled, too.
+            spawn(self._say_what_is_awaited, "busway stop notice")
             await self._steps()
             tasks.cancel_scope.cancel()
 
@@ -285,6 +291,32 @@ class Host:
         for runner in runners:
             await runner.ended.wait()
 
+    @property
+    def held(self) -> int:
+        """Deliveries that are being handled or wait in this process."""
+        consumers = [r.consumer for r in self._runners.values() if r.consumer is not None]
+        return sum(consumer.crew.lanes.held for consumer in consumers)
+
+    async def _say_what_is_awaited(self) -> None:
+        """A stop that takes long looks like a process that hangs, if it does not say why."""
+        log, finished, said = self._runtime.log, self._finished, self.counting
+        while not finished.is_set():
+            over = self.seconds_left <= 0
+            with anyio.move_on_after(_SILENT):
+                await finished.wait()
+                return
+            if over:
+                log.warning(
+                    "grace is over; waiting for %d in flight that cannot be cancelled (a plain "
+                    "function runs in its thread until it returns) and for the transport to close",
+                    self.held,
+                )
+                return
+            if not said and self.seconds_left > 0:
+                said = True
+                left = self.seconds_left
+                log.warning("stopping: %d in flight, up to %.0f s left", self.held, left)
+
     def _say_cancelled(self) -> None:
         left = [
             runner.name
@@ -300,8 +332,8 @@ class Host:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        held = cast("tuple[BaseException, ...]", error.exceptions)
-        for each in held:
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for each in group.exceptions:
             yield from _leaves(each)
     else:
         yield error

@@ -52,8 +52,9 @@ class Living:
 
     async def drain(self, *, timeout: float | None = None, later: bool = True) -> None:
         """Wait until nothing is left to do in this bus's groups: nothing waits, nothing runs, no
-        retry is due. What was published with ``delay=`` is not waited for, nor what lies in a paused
-        group. With ``later=False`` it returns as soon as all that is left waits for a time to come.
+        retry is due. What was published with ``delay=`` is not waited for, nor what lies in a
+        paused group. With ``later=False`` it returns as soon as all that is left waits for a time
+        to come.
 
         Raises TimeoutError when that is not so within ``timeout`` seconds.
         """
@@ -81,7 +82,8 @@ class Living:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
-        """For frameworks that take an async context manager of the app: ``lifespan=bus.lifespan``."""
+        """For frameworks that take an async context manager of the app:
+        ``lifespan=bus.lifespan``."""
         async with self:
             yield
 
@@ -132,6 +134,7 @@ class Living:
         await self.stop(grace=0)
 
     async def _stop_counting(self, grace: float) -> None:
+        self._parts.host.counting = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._count_down)
             await self.stop(grace=grace)
@@ -139,14 +142,10 @@ class Living:
 
     async def _count_down(self) -> None:
         host, log = self._parts.host, self._parts.runtime.log
-        while True:
+        await anyio.sleep(1)
+        while host.seconds_left > 0:
+            log.warning("draining: %d in flight, %.0f s left", host.held, host.seconds_left)
             await anyio.sleep(1)
-            held = sum(
-                runner.consumer.crew.lanes.held
-                for runner in self._parts.groups.runners.values()
-                if runner.consumer is not None
-            )
-            log.warning("draining: %d in flight, %.0f s left", held, host.seconds_left)
 
     @property
     def transport(self) -> Transport:
