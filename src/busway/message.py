@@ -25,7 +25,7 @@ class _Nothing(dict[str, str]):
     def _refuse(self, *_: object, **__: object) -> Any:
         raise TypeError("the headers of an envelope are never changed")
 
-    __setitem__ = __ior__ = update = setdefault = _refuse
+    __setitem__ = __ior__ = update = setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
 
 # Shared by all that have none: a dict as a default would be made anew for each envelope.
