@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 import busway._host
-from busway import Bus, event
+from busway import Bus, Reject, event
 from busway.errors import EventError, GroupError, HandlerError, OptionError
+from busway.middleware import log
 from tests.facts import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +124,21 @@ async def test_a_stop_that_waits_for_a_thread_says_so_once(
             await until(lambda: any("cannot be cancelled" in each for each in caplog.messages))
             leave.set()
     assert sum("cannot be cancelled" in each for each in caplog.messages) == 1
+
+
+async def test_a_dead_letter_that_nobody_is_told_of_is_logged_with_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(data: Any) -> None:
+        raise Reject("no tea")
+
+    with anyio.fail_after(PATIENCE):
+        for bus in (Bus(), Bus(on_dead=lambda letter: None), Bus(middleware=[log()])):
+            bus.add(fail, "a")
+            async with bus:
+                await bus.publish("a", 1)
+                await bus.drain()
+    errors = [each for each in caplog.records if "became a dead letter" in each.getMessage()]
+    (text,) = [each.getMessage() for each in errors]
+    assert text.startswith("a became a dead letter of group 'app.fail', attempt 1: no tea\n")
+    assert text.endswith("Reject: no tea")

@@ -124,7 +124,22 @@ class Settler:
         runtime.counters.dead += 1
         details = (story.handler, story.attempts, story.kind, story.reason or reason, error)
         runtime.tell("dead_lettered", content, self._group, *details, delivery.channel)
+        if runtime.on_dead is None and not runtime.watchers.dead_lettered:
+            self._log_dead(content, story, reason)
         await self._call_on_dead(letter("", delivery.channel, content, story))
+
+    def _log_dead(self, content: object, story: Story, reason: str) -> None:
+        """Who listens to no dead letters would wonder where the events are."""
+        # As text, which is had already: an application's exception may break who formats it.
+        trace = f"\n{story.traceback.rstrip()}" if story.traceback else ""
+        self._runtime.log.error(
+            "%s became a dead letter of group %r, attempt %d: %s%s",
+            content.type if isinstance(content, Envelope) else "what is no envelope",
+            self._group,
+            story.attempts,
+            reason,
+            trace,
+        )
 
     async def forsake(self, delivery: Delivery, story: Story, *, answers: bool = True) -> None:
         """Given up without a letter. Raises LetGo."""
