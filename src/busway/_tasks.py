@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import anyio
 
@@ -11,7 +12,8 @@ __all__ = ["cancelled_by_owner"]
 
 def _holds_cancellation(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):  # a nursery of trio's own wraps those of its tasks
-        return error.subgroup(anyio.get_cancelled_exc_class()) is not None
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return group.subgroup(anyio.get_cancelled_exc_class()) is not None
     return isinstance(error, anyio.get_cancelled_exc_class())
 
 
