@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from busway import Bus, PublishError, Reject, TooLarge
-from busway.memory import MemoryTransport
+from busway import Bus, Reject, TooLarge
 from busway.testing import PartitionedLog
 
 __all__: list[str] = []
@@ -37,19 +36,6 @@ async def test_what_comes_and_no_handler_of_the_group_matches_is_counted() -> No
         await bus.publish("order.placed", {})
         await bus.drain(timeout=5)
     assert (bus.stats().unmatched, bus.stats().handled, bus.stats().dead) == (1, 1, 0)
-
-
-async def test_a_group_that_nobody_serves_fills_up_and_publishers_are_told() -> None:
-    bus = Bus(MemoryTransport(mailbox=2), publish_timeout=0.05)
-    subscription = bus.add(ignore, "order.*", group="billing")
-    async with bus:
-        await subscription.stop()
-        for n in range(2):
-            await bus.publish("order.placed", n)
-        with pytest.raises(PublishError, match="no room"):
-            await bus.publish("order.placed", 2)
-        assert await bus.remove_group("billing")
-        await bus.publish("order.placed", 3)
 
 
 async def test_memory_keeps_so_many_dead_letters_and_says_when_it_drops_one(

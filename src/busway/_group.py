@@ -295,7 +295,10 @@ class Subscription:
     async def stop(self) -> None:
         """Take the subscription back: it starts nothing more. What it is handling is finished
         first, unless other handlers keep its group open, or this is called from inside its own
-        handler: then it goes on while this returns. Twice is harmless."""
+        handler: then it goes on while this returns. Twice is harmless.
+
+        The group stays, and its events wait for whoever subscribes in it next, unless it was a
+        broadcast; ``bus.remove_group`` ends it."""
         await self._remove(self)
 
     def __repr__(self) -> str:

@@ -215,6 +215,9 @@ class Keeper:
             lost = await self._extends.extend(held)
         except TransportError as error:
             self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, error)
+            # Again after a twelfth of the lease: another third would be too late for a second try.
+            early = self._extends.lease / 4
+            self._extended = (self._extended[0] - early, self._extended[1] - early)
             return
         for delivery in lost:
             delivery.expired = True

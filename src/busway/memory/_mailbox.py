@@ -135,8 +135,14 @@ class Mailbox:
             self.readers.pop().set()
 
     @property
-    def full(self) -> bool:
+    def over(self) -> bool:
+        """Whether it holds as much as it has room for."""
         return len(self.ready) >= self.capacity
+
+    @property
+    def full(self) -> bool:
+        """Whether senders wait for it. Without a member nobody would ever make room."""
+        return self.over and bool(self.followed)
 
     async def wait_for_room(self) -> None:
         """Wait until somebody made room, or the group went: then look again whom to wait for."""
@@ -266,6 +272,8 @@ class Mailbox:
         batches = [batch for batch in self.lent if batch.owner is owner]
         self.put_back([d for b in batches for d in b.deliveries], handed_out=True)
         self.lent = deque(batch for batch in self.lent if batch.owner is not owner)
+        if not self.followed:
+            self.let_go()
 
     def forget_reader(self, wake: Wake) -> None:
         """The reader went away; what it was woken for must wake another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -38,6 +39,7 @@ from ._shelf import Shelf
 
 __all__ = ["MemoryTransport"]
 
+_log = logging.getLogger("busway.memory")
 _ROUTES_KEPT = 10_000
 
 
@@ -150,8 +152,19 @@ class MemoryTransport:
             if item.address.purpose is Purpose.EVENT:
                 self._history.add(item, self.clock.time())
             for box in self._targets(item):
-                box.overshoot += box.full
+                box.overshoot += box.over
                 box.put(item)
+                if not box.followed and len(box.ready) == box.capacity:
+                    self._say_deserted(box)
+
+    def _say_deserted(self, box: Mailbox) -> None:
+        _log.warning(
+            "group %r has no member and %d events wait for it; senders do not wait for a group "
+            "that nobody empties. Subscribe in it again, or end it: bus.remove_group(%r)",
+            box.name,
+            len(box.ready),
+            box.name,
+        )
 
     def _targets(self, item: Outgoing) -> Sequence[Mailbox]:
         group = item.address.group
