@@ -27,7 +27,17 @@ FLOORS: list[set[str]] = [
     {"_actor", "_drain", "_emit", "_group", "_groups", "_host", "_publisher", "_reports"}
     | {"_request", "_sealing", "_subscription", "_threads"},
     {"_open", "_relay", "_dead"},
-    {"_consumer", "_batching", "_crew", "_failing", "_invoke", "_keeper", "_members", "_suspects"},
+    {
+        "_consumer",
+        "_batching",
+        "_crew",
+        "_failing",
+        "_invoke",
+        "_keeper",
+        "_members",
+        "_single",
+        "_suspects",
+    },
     {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
     | {"_event_of", "middleware", "codec", "memory"},

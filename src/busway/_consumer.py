@@ -20,18 +20,17 @@ from ._batching import Collector
 from ._context import current, working_for
 from ._crew import Crew, Policy
 from ._failing import Failing
-from ._handling import Handling
 from ._keeper import Keeper
 from ._members import Members
 from ._routes import Routes
 from ._run import Run
 from ._runtime import Runtime
+from ._single import Single
 from ._suspects import Suspects
-from ._tasks import cancelled_by_owner
-from ._verdict import Backoff, crashed
+from ._verdict import Backoff
 from .errors import TransportError
 from .message import Envelope
-from .transport import Delivery, Feed, Fresh, Group, Raw
+from .transport import Delivery, Feed, Fresh, Group
 
 __all__ = ["Consumer"]
 
@@ -52,9 +51,10 @@ class Consumer:
         self._runtime = runtime
         self._feed = feed
         self._routes = routes
-        self._failing = Failing(self.crew, self.keeper, self.members)
+        failing = Failing(self.crew, self.keeper, self.members)
         self._suspects = Suspects(self.crew, self.keeper)
-        self._abandoned: list[Delivery] = []
+        self._failing = failing
+        self._single = Single(self.crew, routes, failing, self._suspects)
         self._failures = 0
         self._fetched = 0
         self._fetched_at = self._turn_ends = time.perf_counter()
@@ -78,8 +78,8 @@ class Consumer:
         crew = self.crew
         if crew.acks:
             await crew.flush()
-        back = [*self._abandoned, *self.keeper.take_back()]
-        self._abandoned.clear()
+        back = [*self._single.abandoned, *self.keeper.take_back()]
+        self._single.abandoned.clear()
         await crew.settler.release(back)
         crew.forget(back)
         for cut_short in [d for d in crew.running if d.loan is not None]:
@@ -121,7 +121,7 @@ class Consumer:
                 crew.quiet()
 
     async def _collect(self, intake: anyio.CancelScope, me: object, collector: Collector) -> None:
-        lanes = self.crew.lanes
+        lanes, single = self.crew.lanes, self._single
         while True:
             handling = self._routes.find_any()
             if collector.ready and handling is not None:
@@ -135,7 +135,7 @@ class Consumer:
             if self._is_usual(delivery):
                 collector.add(delivery)
             else:
-                lanes.requeue(await self._unusual(delivery))
+                lanes.requeue(await single.take(delivery))
 
     def _is_usual(self, delivery: Delivery) -> bool:
         content = delivery.content
@@ -149,7 +149,7 @@ class Consumer:
 
     async def _loop(self, intake: anyio.CancelScope, me: object) -> None:
         crew, lanes, acks, routes = self.crew, self.crew.lanes, self.crew.acks, self._routes.cache
-        ready, set_current = lanes.ready, current.set
+        ready, set_current, single = lanes.ready, current.set, self._single
         delivery: Delivery | None = None
         while True:
             if delivery is None:
@@ -168,12 +168,12 @@ class Consumer:
             try:
                 handling = routes[content.type]
             except (KeyError, AttributeError):  # not seen lately, or no envelope
-                delivery = await self._unusual(delivery)
+                delivery = await single.take(delivery)
                 continue
             if delivery.delivered != 1 or delivery.due is not None or crew.tracked:
-                delivery = await self._unusual(delivery)
+                delivery = await single.take(delivery)
                 continue
-            # From here on the same as _handle, without its call.
+            # From here on the same as Single.handle, without its call.
             set_current(content)
             try:
                 data = content.data
@@ -184,10 +184,10 @@ class Consumer:
                     invoke = handling.invoke
                     result = await invoke(content, delivery)
             except BaseException as error:
-                delivery = await self._raised(delivery, handling, error)
+                delivery = await single.raised(delivery, handling, error)
                 continue
             if content.reply_to is not None:
-                delivery = await self._answer(delivery, handling, result)
+                delivery = await single.answer(delivery, handling, result)
                 continue
             acks.append(delivery)
             if lanes.straight is not me:
@@ -200,11 +200,12 @@ class Consumer:
     async def _handle_run(self, run: Run) -> Delivery | None:
         """The events of a fresh batch, with nothing made or written for one of them."""
         crew, routes, set_current = self.crew, self._routes.cache, current.set
+        single = self._single
         for content in run.events:
             try:
                 handling = routes[content.type]
             except KeyError:
-                return await self._unusual(self._broken_off(run))
+                return await single.take(self._broken_off(run))
             set_current(content)
             try:
                 data = content.data
@@ -215,7 +216,7 @@ class Consumer:
                     invoke = handling.invoke
                     await invoke(content, run.running)
             except BaseException as error:
-                return await self._raised(self._broken_off(run), handling, error)
+                return await single.raised(self._broken_off(run), handling, error)
         if run.broken is None:
             crew.lanes.run = None
             await crew.acknowledge(run.batch)
@@ -228,71 +229,6 @@ class Consumer:
             self.crew.lanes.break_run()
         assert run.broken is not None
         return run.broken
-
-    async def _handle(self, delivery: Delivery, handling: Handling) -> Delivery | None:
-        content = delivery.content
-        assert isinstance(content, Envelope)
-        crew = self.crew
-        crew.begin([delivery])
-        current.set(content)
-        try:
-            result = await handling.invoke(content, delivery)
-        except BaseException as error:
-            return await self._raised(delivery, handling, error)
-        if content.reply_to is not None:
-            return await self._answer(delivery, handling, result)
-        crew.acks.append(delivery)
-        return crew.lanes.after(delivery)
-
-    async def _answer(
-        self, delivery: Delivery, handling: Handling, result: object
-    ) -> Delivery | None:
-        self.crew.lanes.start(delivery)
-        return await self._failing.answer(delivery, handling, result)
-
-    async def _raised(
-        self, delivery: Delivery, handling: Handling, error: BaseException
-    ) -> Delivery | None:
-        if cancelled_by_owner(error):
-            # Neither success nor failure: no ack, no attempt, no letter. Given back at the end.
-            self._abandoned.append(delivery)
-            raise error
-        # What is done about it may wait, and other workers take meanwhile.
-        self.crew.lanes.start(delivery)
-        return await self._failing.failed(delivery, handling, error)
-
-    async def _unusual(self, delivery: Delivery) -> Delivery | None:
-        """What cannot be taken at its word: unreadable, unmatched, early, lost, or suspect."""
-        content, failing = delivery.content, self._failing
-        self.crew.lanes.start(delivery)
-        if delivery.lost:
-            return await self._suspects.lost(delivery)
-        if isinstance(content, Raw):
-            return await failing.raw(delivery, content)
-        if delivery.due is not None and delivery.due > self._runtime.clock.time():
-            return failing.early(delivery, delivery.due)
-        handling = self._routes.find(content.type)
-        if handling is None:
-            return await failing.unmatched(delivery, content)
-        if delivery.delivered > 1:
-            self._suspects.wary = True
-            return await self._suspect(delivery, handling)
-        return await self._handle(delivery, handling)
-
-    async def _suspect(self, delivery: Delivery, handling: Handling) -> Delivery | None:
-        retry = self._failing.retry_of(handling, delivery.content.type)  # type: ignore[union-attr]
-        dead = crashed(delivery, retry)
-        if dead is not None:
-            return await self._failing.crashed(delivery, handling, dead)
-        if not await self._suspects.isolate(delivery):
-            return self.crew.lanes.after(delivery)
-        try:
-            following = await self._handle(delivery, handling)
-            if self.crew.acks:
-                await self.crew.flush()
-        finally:
-            self._suspects.rejoin()
-        return following
 
     async def _more(self, intake: anyio.CancelScope) -> bool:
         """Fetch, or sleep until there is something to do. False: leave the scope."""

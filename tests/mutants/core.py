@@ -138,7 +138,7 @@ MUTANTS = [
     ),
     Mutant(
         "cancelled is not failed",
-        "_consumer.py",
+        "_single.py",
         "        if cancelled_by_owner(error):\n",
         "        if False:\n",
         f"{MEMORY} test_what_is_cancelled_at_the_stop_comes_again_with_no_attempt_used",
@@ -201,7 +201,7 @@ MUTANTS = [
     ),
     Mutant(
         "a revoked delivery does not start",
-        "_consumer.py",
+        "_single.py",
         "        if delivery.lost:\n",
         "        if False:\n",
         "tests/test_loans.py test_nothing_of_a_revoked_loan_starts_and_it_is_released",
@@ -257,8 +257,8 @@ MUTANTS = [
     ),
     Mutant(
         "an early delivery is not handled before its time",
-        "_consumer.py",
-        "        if delivery.due is not None and delivery.due > self._runtime.clock.time():\n",
+        "_single.py",
+        "        if delivery.due is not None and delivery.due > self._crew.runtime.clock.time():\n",
         "        if False:\n",
         f"{LOG} test_a_delayed_event_is_not_handled_before_its_time",
     ),
