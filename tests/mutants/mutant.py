@@ -45,6 +45,8 @@ def outcome_of(mutant: Mutant | None, caught_by: str, folder: Path) -> tuple[int
         mutant.applied_to(source)
     where, _, expression = caught_by.partition(" ")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", where]
+    # What waits for something that the mutant never does is ended soon: that is noticed, too.
+    command += ["--timeout=30", "-o", "faulthandler_timeout=50"]
     if expression:
         command += ["-k", expression]
     ran = subprocess.run(
@@ -53,7 +55,7 @@ def outcome_of(mutant: Mutant | None, caught_by: str, folder: Path) -> tuple[int
         env={**_environment(), "PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=100,
         check=False,
     )
     return ran.returncode, ran.stdout + ran.stderr
