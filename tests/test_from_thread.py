@@ -53,7 +53,7 @@ async def test_its_errors_are_those_of_publish() -> None:
     async with Bus(Answering(down)) as bus:
         with pytest.raises(PublishError, match="not sent"):
             await anyio.to_thread.run_sync(bus.from_thread.publish, "order.placed", 1)
-        with pytest.raises(EventError, match="not declared"):
+        with pytest.raises(EventError, match="does not say its topic"):
             await anyio.to_thread.run_sync(bus.from_thread.publish, object())
 
 

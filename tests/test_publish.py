@@ -293,7 +293,7 @@ async def test_an_event_of_an_undeclared_class_is_refused(bus: Bus) -> None:
 
     with pytest.raises(EventError, match=r"Other is not declared as an event: put @event.*by name"):
         await bus.publish(Other(1))
-    with pytest.raises(EventError, match="a dict does not say its topic: publish it by name"):
+    with pytest.raises(EventError, match="of type dict does not say its topic: publish it by name"):
         await bus.publish({"a": 1})
 
 

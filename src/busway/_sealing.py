@@ -59,7 +59,7 @@ class Sealer:
             declared = declaration_of(cls)
             if declared is None and cls.__module__ == "builtins":
                 raise EventError(
-                    f"a {cls.__qualname__} does not say its topic: publish it by name: "
+                    f"data of type {cls.__qualname__} does not say its topic: publish it by name: "
                     "publish('its.topic', data)"
                 )
             if declared is None:
