@@ -14,13 +14,13 @@ from ._dead import DeadLetters as DeadLetters
 from ._dead import Replayed as Replayed
 from ._declared import event as event
 from ._event_of import event_of as event_of
-from ._group import Subscription as Subscription
 from ._letter import DeadLetter as DeadLetter
 from ._reports import GroupStats as GroupStats
 from ._reports import HandlerInfo as HandlerInfo
 from ._reports import Stats as Stats
 from ._reports import Topology as Topology
 from ._routing import matches as matches
+from ._subscription import Subscription as Subscription
 from ._verdict import Backoff as Backoff
 from ._verdict import Retry as Retry
 from .errors import BuswayError as BuswayError

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from ._patterns import read_pattern
-from ._subscription import Options, Spec, spec_of
+from ._spec import Options, Spec, spec_of
 from .errors import HandlerError, HandlerSignal, OptionError
 from .message import Message
 from .middleware import Handler

@@ -1,27 +1,26 @@
-"""One group in this process: what its subscriptions agree on, and its one feed."""
+"""One group in this process, and its one feed."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.abc
 
+from ._agreement import Agreement
 from ._consumer import Consumer
 from ._context import working_for
-from ._crew import Policy
-from ._handling import Handling
 from ._routes import Routes
 from ._routing import matcher
 from ._runtime import Runtime
-from ._subscription import Options, Spec
+from ._spec import Options
 from ._tasks import cancelled_by_owner
 from .errors import GroupError, MissingPower, StateError
-from .transport import Follows, Group, Start
+from .transport import Follows, Group
 
-__all__ = ["GroupRunner", "Life", "Subscription"]
+__all__ = ["GroupRunner", "Life"]
 
 _CLOSING = 10.0
 
@@ -46,11 +45,11 @@ class GroupRunner:
         self.private = private
         """It gets only what is sent to its own addresses: replies."""
         self.routes = Routes()
-        self.subscriptions: list[Subscription] = []
+        self.agreement = Agreement(name, bound)
+        self.subscriptions = self.agreement.parties
         self.consumer: Consumer | None = None
         self.ended = anyio.Event()
         self._member = member
-        self._bound = bound
         self._channels = channels
         self._opened = anyio.Event()
         self._failure: Exception | None = None
@@ -66,53 +65,21 @@ class GroupRunner:
         if self.private:
             return Group(self.name, (), _nothing, frozenset(), "latest", False, self._member)
         patterns = self.routes.patterns
-        broadcast = self._agreed("broadcast", False)
-        start: Start = self._agreed("start", None) or ("latest" if broadcast else "earliest")
+        broadcast = self.agreement.broadcast
         return Group(
             f"{self.name}.{self._member}" if broadcast else self.name,
             patterns,
             # As it is now: a handler that is taken back last must not make its group forget.
             matcher(patterns),
             self._channels(patterns) if patterns else frozenset(),
-            start,
+            self.agreement.start,
             not broadcast,
             self._member,
         )
 
-    @property
-    def policy(self) -> Policy:
-        return Policy(
-            concurrency=self._agreed("concurrency", None) or 1,
-            ordered=self._agreed("order", None) == "key",
-            broadcast=self._agreed("broadcast", False),
-            batch=self._agreed("batch", None),
-            bound=self._bound,
-        )
-
-    def _agreed(self, option: str, default: Any) -> Any:
-        for subscription in self.subscriptions:
-            value = getattr(subscription.options, option)
-            if value is not None:
-                return value
-        return default
-
     def check(self, name: str, mine: Options) -> None:
         """Raises GroupError when a further subscription contradicts those that are there."""
-        for other in self.subscriptions:
-            theirs = other.options
-            for option in _SHARED:
-                one, two = getattr(mine, option), getattr(theirs, option)
-                if one is not None and two is not None and one != two:
-                    raise GroupError(
-                        f"group {self.name!r}: {name} says {option}={one!r} and "
-                        f"{other.name} says {option}={two!r}; a group has one. Make them "
-                        "equal, or give one of the handlers a group of its own"
-                    )
-            if mine.batch is not None or theirs.batch is not None:
-                raise GroupError(
-                    f"group {self.name!r}: {name} and {other.name}: a group that takes "
-                    "batches has one handler. Give one of them a group of its own"
-                )
+        self.agreement.check(name, mine)
         if self.lives:
             raise GroupError(
                 f"group {self.name!r} is an actor's: it has one mailbox and one life. Give {name} "
@@ -122,14 +89,7 @@ class GroupRunner:
             self._check_open(name, mine)
 
     def _check_open(self, name: str, mine: Options) -> None:
-        policy = self.policy
-        faster = mine.concurrency is not None and mine.concurrency != policy.concurrency
-        if faster or (mine.order == "key" and not policy.ordered):
-            raise GroupError(
-                f"group {self.name!r} is open with concurrency={policy.concurrency}, "
-                f"order={'key' if policy.ordered else None!r}; {name} cannot change that now. "
-                "Subscribe it before the bus starts, or use a new group"
-            )
+        self.agreement.check_open(name, mine)
         feed = None if self.consumer is None else self.consumer.crew.feed
         if feed is not None and not isinstance(feed, Follows):
             raise MissingPower(
@@ -146,7 +106,7 @@ class GroupRunner:
             self.ended = anyio.Event()
         try:
             async with runtime.transport.listen(group) as feed:
-                consumer = Consumer(runtime, feed, group, self.policy, self.routes)
+                consumer = Consumer(runtime, feed, group, self.agreement.policy, self.routes)
                 await consumer.members.announce(group)
                 async with AsyncExitStack() as living:
                     for life in self.lives:
@@ -244,63 +204,3 @@ class GroupRunner:
 
 def _nothing(topic: str) -> bool:
     return False
-
-
-_SHARED = ("broadcast", "concurrency", "order", "batch", "start")
-
-
-class Subscription:
-    """What ``bus.add`` returns: a handler's, or an actor's, place in its group."""
-
-    __slots__ = ("_remove", "handlings", "name", "options", "patterns", "runner")
-
-    def __init__(
-        self,
-        name: str,
-        specs: Sequence[Spec],
-        runner: GroupRunner,
-        remove: Callable[[Subscription], Awaitable[None]],
-    ) -> None:
-        self.name = name
-        """The handler's name, or the actor's class."""
-        self.options = specs[0].options
-        self.patterns = tuple(dict.fromkeys(p for spec in specs for p in spec.patterns))
-        self.runner = runner
-        self.handlings: list[Handling] = []
-        self._remove = remove
-
-    @property
-    def group(self) -> str:
-        """The name of its group."""
-        return self.runner.name
-
-    @property
-    def paused(self) -> bool:
-        return self.runner.paused
-
-    async def ready(self) -> None:
-        """Wait until its group receives: for a subscription added while the bus runs. ``start``
-        returns when all that were added before receive. Raises what kept it from being opened."""
-        await self.runner.opened()
-
-    def pause(self) -> None:
-        """Start nothing more in its group until ``resume``; what runs goes on. The whole group
-        pauses: it has one mailbox, and its order would break otherwise."""
-        self.runner.pause()
-
-    def resume(self) -> None:
-        """Go on."""
-        self.runner.resume()
-
-    async def stop(self) -> None:
-        """Take the subscription back: it starts nothing more. What it is handling is finished
-        first, unless other handlers keep its group open, or this is called from inside its own
-        handler: then it goes on while this returns. Twice is harmless.
-
-        The group stays, and its events wait for whoever subscribes in it next, unless it was a
-        broadcast; ``bus.remove_group`` ends it."""
-        await self._remove(self)
-
-    def __repr__(self) -> str:
-        patterns = ", ".join(self.patterns)
-        return f"<Subscription {self.name} to {patterns} in group {self.group!r}>"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from ._group import Channels, GroupRunner, Life, Subscription
+from ._group import Channels, GroupRunner, Life
 from ._handling import Handling
 from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
 from ._routing import matcher
 from ._runtime import Runtime
-from ._subscription import Spec
+from ._spec import Spec
+from ._subscription import Subscription
 from .errors import GroupError, OptionError
 from .message import BusPart, Envelope
 from .middleware import Mark, Middleware, dedupe

@@ -19,7 +19,7 @@ from ._publisher import Publisher
 from ._request import Requests
 from ._runtime import OnDead, Runtime, Watchers
 from ._sealing import Sealer, Validate
-from ._subscription import checked
+from ._spec import checked
 from ._verdict import Retry
 from .codec import Codec, JsonCodec, MsgpackCodec
 from .errors import OptionError

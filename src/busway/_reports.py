@@ -85,7 +85,7 @@ def _group(runner: GroupRunner) -> GroupStats:
 def topology_of(service: str, runners: list[GroupRunner]) -> Topology:
     found: list[HandlerInfo] = []
     for runner in runners:
-        group, policy = runner.group, runner.policy
+        group, policy = runner.group, runner.agreement.policy
         channels = None if group.channels is None else tuple(sorted(group.channels))
         for one in runner.subscriptions:
             found.append(

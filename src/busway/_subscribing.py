@@ -9,10 +9,10 @@ import msgspec
 
 from ._actor import Actor, ActorLife, Supervise, Supervisor, actor_specs
 from ._crew import Batch
-from ._group import Subscription
 from ._host import State
 from ._parts import Parts
-from ._subscription import Options, Spec, spec_of
+from ._spec import Options, Spec, spec_of
+from ._subscription import Subscription
 from ._verdict import Retry
 from .errors import HandlerError, OptionError, StateError
 from .message import BusPart

@@ -1,128 +1,68 @@
-"""One handler subscribed to patterns in a group, and what its group agrees on."""
+"""What ``bus.add`` returns: the handle of a handler that was put into a group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
+from ._group import GroupRunner
+from ._handling import Handling
+from ._spec import Spec
 
-from ._crew import Batch
-from ._declared import declaration_of
-from ._handlers import Signature, check_reachable, signature_of
-from ._patterns import read_pattern
-from ._verdict import Retry
-from .errors import EventError, OptionError
-from .middleware import DedupeStore, Mark, Middleware
-from .transport import Start
-
-__all__ = ["Options", "Spec", "checked", "spec_of"]
+__all__ = ["Subscription"]
 
 
-class Options(msgspec.Struct, frozen=True):
-    """What ``subscribe`` was given. None: no opinion, the group's other subscriptions decide."""
+class Subscription:
+    """What ``bus.add`` returns: a handler's, or an actor's, place in its group."""
 
-    group: str | None = None
-    broadcast: bool = False
-    concurrency: int | None = None
-    order: Literal["key"] | None = None
-    batch: Batch | None = None
-    retry: Retry | None = None
-    timeout: float | None = None
-    start: Start | None = None
-    dedupe: DedupeStore | None = None
-    middleware: Sequence[Middleware | Mark] = ()
+    __slots__ = ("_remove", "handlings", "name", "options", "patterns", "runner")
 
-    def __post_init__(self) -> None:
-        group, concurrency, timeout = self.group, self.concurrency, self.timeout
-        if group is not None and not (isinstance(group, str) and group and group.isprintable()):
-            raise OptionError(f"group={group!r}: it takes a name, or nothing for the default")
-        if concurrency is not None and not (_is_number(concurrency, int) and concurrency >= 1):
-            raise OptionError(f"concurrency={concurrency!r}: it takes a whole number of 1 or more")
-        if timeout is not None and not (_is_number(timeout, int | float) and timeout > 0):
-            raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds, as a number")
-        if self.order not in (None, "key"):
-            raise OptionError(f'order={self.order!r}: it takes "key" or nothing')
-        if self.batch is not None and not isinstance(self.batch, Batch):
-            raise OptionError(f"batch={self.batch!r}: it takes Batch(size, within=seconds)")
-        if self.retry is not None and not isinstance(self.retry, Retry):
-            raise OptionError(f"retry={self.retry!r}: it takes a Retry(...)")
-        for mark in checked(self.middleware, "middleware="):
-            if isinstance(mark, Mark):
-                raise OptionError(
-                    f"middleware= of a subscription holds {mark!r}, which is about the whole bus: "
-                    "give it to Bus(middleware=...)"
-                )
-        _check_start(self.start)
-        if self.broadcast and self.start not in (None, "latest"):
-            raise OptionError("broadcast=True begins now: it takes no other start=")
-
-
-def checked(middleware: Sequence[Middleware | Mark], where: str) -> tuple[Middleware | Mark, ...]:
-    """The middlewares as a tuple. Raises OptionError for what is none."""
-    if isinstance(middleware, Mark) or not isinstance(middleware, Iterable):
-        raise OptionError(f"{where} {middleware!r}: it takes a tuple: (one,)")
-    for each in middleware:
-        if not (isinstance(each, Mark) or callable(each)):
-            raise OptionError(f"{where} {each!r} is no middleware: it takes functions of a handler")
-    return tuple(middleware)
-
-
-def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check_start(start: object) -> None:
-    if isinstance(start, datetime):
-        if start.utcoffset() is None:
-            raise OptionError(
-                f"start={start!r} has no time zone: use datetime.now(UTC) or the like"
-            )
-    elif not (start is None or start in ("earliest", "latest")):
-        raise OptionError(f'start={start!r}: it takes "earliest", "latest" or a datetime')
-
-
-class Spec(msgspec.Struct, frozen=True):
-    """A handler with its patterns and options, checked."""
-
-    function: Callable[..., Any]
-    signature: Signature
-    patterns: tuple[str, ...]
-    options: Options
-    place: str = ""
+    def __init__(
+        self,
+        name: str,
+        specs: Sequence[Spec],
+        runner: GroupRunner,
+        remove: Callable[[Subscription], Awaitable[None]],
+    ) -> None:
+        self.name = name
+        """The handler's name, or the actor's class."""
+        self.options = specs[0].options
+        self.patterns = tuple(dict.fromkeys(p for spec in specs for p in spec.patterns))
+        self.runner = runner
+        self.handlings: list[Handling] = []
+        self._remove = remove
 
     @property
-    def name(self) -> str:
-        return self.signature.name
+    def group(self) -> str:
+        """The name of its group."""
+        return self.runner.name
 
+    @property
+    def paused(self) -> bool:
+        return self.runner.paused
 
-def spec_of(function: object, patterns: Sequence[str | type], options: Options) -> Spec:
-    """Check what can be checked before anything runs.
+    async def ready(self) -> None:
+        """Wait until its group receives: for a subscription added while the bus runs. ``start``
+        returns when all that were added before receive. Raises what kept it from being opened."""
+        await self.runner.opened()
 
-    Raises HandlerError, PatternError, EventError or OptionError.
-    """
-    signature = signature_of(function)
-    if not patterns:
-        patterns = signature.wanted
-    if not patterns:
-        raise OptionError(
-            f"{signature.name} is subscribed to nothing: give it a pattern or an event class"
-        )
-    texts = tuple(dict.fromkeys(_pattern(each) for each in patterns))
-    check_reachable(signature, texts)
-    assert callable(function)
-    return Spec(function, signature, texts, options)
+    def pause(self) -> None:
+        """Start nothing more in its group until ``resume``; what runs goes on. The whole group
+        pauses: it has one mailbox, and its order would break otherwise."""
+        self.runner.pause()
 
+    def resume(self) -> None:
+        """Go on."""
+        self.runner.resume()
 
-def _pattern(given: str | type) -> str:
-    if isinstance(given, str):
-        read_pattern(given)
-        return given
-    declared = declaration_of(given) if isinstance(given, type) else None
-    if declared is None:
-        raise EventError(
-            f"{given!r} is neither a pattern nor a declared event class: put @event('its.topic') "
-            "on the class, or subscribe by a pattern"
-        )
-    return declared.topic
+    async def stop(self) -> None:
+        """Take the subscription back: it starts nothing more. What it is handling is finished
+        first, unless other handlers keep its group open, or this is called from inside its own
+        handler: then it goes on while this returns. Twice is harmless.
+
+        The group stays, and its events wait for whoever subscribes in it next, unless it was a
+        broadcast; ``bus.remove_group`` ends it."""
+        await self._remove(self)
+
+    def __repr__(self) -> str:
+        patterns = ", ".join(self.patterns)
+        return f"<Subscription {self.name} to {patterns} in group {self.group!r}>"
