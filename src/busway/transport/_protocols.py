@@ -68,8 +68,13 @@ class Feed(Protocol):
         ...
 
     async def release(self, deliveries: Sequence[Delivery], /) -> None:
-        """Given back unhandled: they come again, to any member, in order, with the same attempt
-        and as if this delivery had not been counted. Late or twice is harmless."""
+        """Given back unhandled: they come again, to any member, in order, and as if this delivery
+        had not been counted. Late or twice is harmless.
+
+        They come with the attempt and the story with which they were sent. Those that the core has
+        raised since, for attempts in place, may be kept; nothing is ever below the one or above the
+        other.
+        """
         ...
 
 

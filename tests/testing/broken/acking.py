@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio.lowlevel
+import msgspec
 
 from busway.errors import TransportError
 from busway.testing._member import LogFeed
+from busway.testing._records import Record
 from busway.transport import Delivery
 
 from ._broken import BrokenLog
@@ -22,7 +24,10 @@ __all__ = [
     "CountsAReleaseAsADelivery",
     "DoesNotWaitForWhatRuns",
     "NeverAcks",
+    "ReleaseBeginsAnew",
     "ReleaseBringsBackWhatIsDone",
+    "ReleaseCountsAnAttempt",
+    "ReleaseForgetsTheStory",
     "ReleaseForgetsWhenCancelled",
     "ReleaseIsAck",
     "ReleaseLosesTheOrder",
@@ -144,7 +149,7 @@ class ReleaseLosesTheOrder(BrokenLog):
 
 
 class CountsAReleaseAsADelivery(BrokenLog):
-    caught_by = ("test_what_is_released_has_the_same_attempt_and_is_not_counted",)
+    caught_by = ("test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery",)
 
     class feed_type(LogFeed):
         async def release(self, deliveries: Sequence[Delivery], /) -> None:
@@ -152,6 +157,56 @@ class CountsAReleaseAsADelivery(BrokenLog):
                 tenure, offset = delivery.receipt
                 tenure.give_back(offset)
             self.wake()
+
+
+class RewritingWhatIsReleased(BrokenLog):
+    """Writes something else in the place of what is given back."""
+
+    class feed_type(LogFeed):
+        def rewritten(self, delivery: Delivery, record: Record) -> Record:
+            raise NotImplementedError
+
+        async def release(self, deliveries: Sequence[Delivery], /) -> None:
+            for delivery in deliveries:
+                tenure, offset = delivery.receipt
+                tenure._records[offset] = self.rewritten(delivery, tenure._records[offset])
+            await super().release(deliveries)
+
+
+class ReleaseCountsAnAttempt(RewritingWhatIsReleased):
+    caught_by = (
+        "test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery",
+        "test_what_is_released_after_attempts_in_place_is_between_those_sent_and_those_made",
+    )
+
+    class feed_type(RewritingWhatIsReleased.feed_type):
+        def rewritten(self, delivery: Delivery, record: Record) -> Record:
+            return msgspec.structs.replace(record, attempt=delivery.attempt + 1)
+
+
+class ReleaseBeginsAnew(RewritingWhatIsReleased):
+    """A retry that is given back comes as if it had never been tried."""
+
+    caught_by = (
+        "test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery",
+        "test_what_is_released_after_attempts_in_place_is_between_those_sent_and_those_made",
+    )
+
+    class feed_type(RewritingWhatIsReleased.feed_type):
+        def rewritten(self, delivery: Delivery, record: Record) -> Record:
+            return msgspec.structs.replace(record, attempt=1)
+
+
+class ReleaseForgetsTheStory(RewritingWhatIsReleased):
+    """Keeps the attempt that the core has raised, and not what happened in it."""
+
+    caught_by = (
+        "test_what_is_released_after_attempts_in_place_is_between_those_sent_and_those_made",
+    )
+
+    class feed_type(RewritingWhatIsReleased.feed_type):
+        def rewritten(self, delivery: Delivery, record: Record) -> Record:
+            return msgspec.structs.replace(record, attempt=delivery.attempt)
 
 
 class ReleaseTwiceMakesTwo(BrokenLog):

@@ -188,7 +188,7 @@ class RunsOverTheEarlierOnes(BrokenLog):
 class ForgetsTheAttempt(Rewriting):
     caught_by = (
         "test_the_attempt_the_story_and_the_due_time_travel_beside_it",
-        "test_what_is_released_has_the_same_attempt_and_is_not_counted",
+        "test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery",
     )
 
     def rewrite(self, item: Outgoing) -> Outgoing:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
+from busway.transport import Story
+
 from .._checkpoints import cancelled_at_every_checkpoint
 from ._base import SuiteBase, missing
 from ._driver import Driver, values
@@ -125,7 +129,7 @@ class Releasing(SuiteBase):
             assert values(await ear.take(3)) == [3, 4, 5]
             assert await ear.ack(held[:1]) == 0
 
-    async def test_what_is_released_has_the_same_attempt_and_is_not_counted(
+    async def test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery(
         self, driver: Driver
     ) -> None:
         async with driver.listen() as ear:
@@ -136,6 +140,24 @@ class Releasing(SuiteBase):
                 assert (seen["again"].attempt, seen["again"].delivered) == (2, 1)
                 assert (seen["first"].attempt, seen["first"].delivered) == (1, 1)
                 await ear.release(held)
+
+    async def test_what_is_released_after_attempts_in_place_is_between_those_sent_and_those_made(
+        self, driver: Driver
+    ) -> None:
+        """The core raises the attempt in place; a broker need not know of it, but may."""
+        story = Story(driver.name("billing"), "charge", attempts=1)
+        async with driver.listen() as ear:
+            item = driver.retry("again", "billing")
+            item.story = story
+            await driver.send(item)
+            (held,) = await ear.take(1)
+            held.attempt, made = held.attempt + 2, held.attempt + 2
+            held.story = msgspec.structs.replace(story, attempts=made - 1)
+            await ear.release([held])
+            (again,) = await ear.take(1)
+            assert item.attempt <= again.attempt <= made
+            assert again.story is not None, "the story was lost"
+            assert again.story.attempts == again.attempt - 1, "the attempt is not the story's"
 
     async def test_release_twice_is_harmless(self, driver: Driver) -> None:
         async with driver.listen() as ear:
