@@ -10,7 +10,7 @@ import anyio
 import msgspec
 import pytest
 
-import busway._host
+import busway._stopping
 from busway import Bus, Reject, event
 from busway.errors import EventError, GroupError, HandlerError, OptionError
 from busway.middleware import log
@@ -84,7 +84,7 @@ def test_what_is_no_url_is_answered_with_each_scheme_once() -> None:
 async def test_a_stop_that_takes_long_says_what_it_waits_for(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(busway._host, "_SILENT", 0.01)
+    monkeypatch.setattr(busway._stopping, "_SILENT", 0.01)
     bus, entered, leave = Bus(), anyio.Event(), anyio.Event()
 
     @bus.subscribe("a")
@@ -105,7 +105,7 @@ async def test_a_stop_that_takes_long_says_what_it_waits_for(
 async def test_a_stop_that_waits_for_a_thread_says_so_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(busway._host, "_SILENT", 0.01)
+    monkeypatch.setattr(busway._stopping, "_SILENT", 0.01)
     bus, entered, leave = Bus(), threading.Event(), threading.Event()
 
     @bus.subscribe("a")

@@ -1,9 +1,8 @@
-"""Starting and stopping, step by step, in one task that owns the bus's task group."""
+"""The life of a bus: its states, and the one task that owns its task group."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from typing import Any, cast
@@ -16,17 +15,13 @@ from ._context import current, living_in, working_for
 from ._drain import Drain
 from ._group import GroupRunner
 from ._runtime import Runtime
+from ._stopping import Step, Stopping
 from .errors import StateError
-from .transport import Volatile
 
 __all__ = ["Host", "State"]
 
 _GRACE_AFTER_FAILURE = 5.0
 _CLOSING = 10.0
-_SILENT = 1.0
-"""Seconds a stop may take before it says why."""
-
-Step = Callable[[], Coroutine[Any, Any, None]]
 
 
 class State(Enum):
@@ -48,14 +43,12 @@ class Host:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._started = anyio.Event()
         self._finished = anyio.Event()
-        self._stop = anyio.Event()
-        self._grace: anyio.CancelScope | None = None
-        self._deadline = math.inf
         self._connecting: anyio.CancelScope | None = None
         self._opened = False
         self.failure: BaseException | None = None
         """Why it stopped by itself."""
         self._runners: dict[str, GroupRunner] = {}
+        self._stopping = Stopping(runtime, drain, self._runners)
         self.on_state: list[Callable[[State], None]] = []
         self.counting = False
         """Whether somebody else says how long a stop takes."""
@@ -81,10 +74,9 @@ class Host:
             raise StateError(f"the bus is {self.state.value}: start() once, stop() before the next")
         self._enter(State.STARTING)
         self._started, self._finished = anyio.Event(), anyio.Event()
-        self._stop, self._grace = anyio.Event(), None
-        self._deadline, self.failure = math.inf, None
-        self._connecting, self._opened = anyio.CancelScope(), False
+        self._connecting, self._opened, self.failure = anyio.CancelScope(), False, None
         self._runners = {runner.name: runner for runner in runners}
+        self._stopping = Stopping(self._runtime, self._drain, self._runners)
         spawn(self._main, "busway host")
         try:
             await self._started.wait()
@@ -105,14 +97,7 @@ class Host:
         """Stop within ``grace`` seconds. A second call waits for the first, or shortens it."""
         if self.state in (State.NEW, State.STOPPED):
             return
-        self._deadline = min(self._deadline, anyio.current_time() + max(grace, 0.0))
-        if self._grace is not None:
-            self._grace.deadline = self._deadline
-        if self.state is State.STARTING:
-            self._abort()
-        elif self.state is State.RUNNING:
-            self._enter(State.STOPPING)
-        self._stop.set()
+        self._ask_to_stop(grace)
         if self._is_inside():
             return  # from inside of it: waiting for the end would be waiting for ourselves
         # Left half-way, a bus would go on receiving with nobody to see it. The grace bounds it.
@@ -129,20 +114,26 @@ class Host:
     @property
     def seconds_left(self) -> float:
         """Of the grace."""
-        return max(0.0, self._deadline - anyio.current_time())
+        return self._stopping.seconds_left
+
+    @property
+    def held(self) -> int:
+        """Deliveries that are being handled or wait in this process."""
+        return self._stopping.held
 
     def fail(self, error: BaseException) -> None:
         """Stop the whole bus because of this; ``run`` and ``async with`` raise it."""
         self._runtime.log.critical("the bus stops: %s", error, exc_info=error)
         self.failure = self.failure or error
-        self._deadline = min(self._deadline, anyio.current_time() + _GRACE_AFTER_FAILURE)
-        if self._grace is not None:
-            self._grace.deadline = self._deadline
+        self._ask_to_stop(_GRACE_AFTER_FAILURE)
+
+    def _ask_to_stop(self, grace: float) -> None:
+        self._stopping.shorten(grace)
         if self.state is State.STARTING:
             self._abort()
         elif self.state is State.RUNNING:
             self._enter(State.STOPPING)
-        self._stop.set()
+        self._stopping.asked.set()
 
     async def open_group(self, runner: GroupRunner) -> None:
         """Open one more group while running; returns when it receives."""
@@ -201,7 +192,7 @@ class Host:
         living_in.set(self._runtime)
 
     def _abort(self) -> None:
-        self._stop.set()
+        self._stopping.asked.set()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._tasks is not None:
@@ -238,10 +229,11 @@ class Host:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             await self._open_all(tasks)
-            await self._stop.wait()
+            await self._stopping.asked.wait()
             # Not one of its own tasks: it speaks of those that cannot be cancelled, too.
             spawn(self._say_what_is_awaited, "busway stop notice")
-            await self._steps()
+            self._enter(State.STOPPING)
+            await self._stopping.carry_out(self.before_close)
             tasks.cancel_scope.cancel()
 
     def _report(self, error: BaseException) -> None:
@@ -265,69 +257,13 @@ class Host:
             await tasks.start(self._group, left[0])
         for run in self._services:
             tasks.start_soon(run)
-        if not self._stop.is_set():
+        if not self._stopping.asked.is_set():
             self._opened = True
             self._enter(State.RUNNING)
         self._started.set()
 
-    # --- the steps of stopping, in this order -------------------------------------------------
-
-    async def _steps(self) -> None:
-        self._enter(State.STOPPING)
-        with anyio.CancelScope(deadline=self._deadline) as self._grace:
-            for leave in self.before_close:
-                await leave()
-            if isinstance(self._runtime.transport, Volatile):
-                await self._drain.wait(list(self._runners.values()), self._deadline)
-            # Replies last: a handler that is to finish may wait for one.
-            for private in (False, True):
-                await self._end_groups(private)
-        self._say_cancelled()
-
-    async def _end_groups(self, private: bool) -> None:
-        runners = [r for r in self._runners.values() if r.private is private]
-        for runner in runners:
-            await runner.end()
-        for runner in runners:
-            await runner.ended.wait()
-
-    @property
-    def held(self) -> int:
-        """Deliveries that are being handled or wait in this process."""
-        consumers = [r.consumer for r in self._runners.values() if r.consumer is not None]
-        return sum(consumer.crew.lanes.held for consumer in consumers)
-
     async def _say_what_is_awaited(self) -> None:
-        """A stop that takes long looks like a process that hangs, if it does not say why."""
-        log, finished, said = self._runtime.log, self._finished, self.counting
-        while not finished.is_set():
-            over = self.seconds_left <= 0
-            with anyio.move_on_after(_SILENT):
-                await finished.wait()
-                return
-            if over:
-                log.warning(
-                    "grace is over; waiting for %d in flight that cannot be cancelled (a plain "
-                    "function runs in its thread until it returns) and for the transport to close",
-                    self.held,
-                )
-                return
-            if not said and self.seconds_left > 0:
-                said = True
-                left = self.seconds_left
-                log.warning("stopping: %d in flight, up to %.0f s left", self.held, left)
-
-    def _say_cancelled(self) -> None:
-        left = [
-            runner.name
-            for runner in self._runners.values()
-            if runner.consumer is not None and not runner.consumer.crew.at_rest
-        ]
-        if left:
-            self._runtime.log.warning(
-                "grace is over: handlers of %s are cancelled and their events given back",
-                ", ".join(left),
-            )
+        await self._stopping.say_what_is_awaited(self._finished, counting=self.counting)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -215,7 +215,7 @@ MUTANTS = [
     ),
     Mutant(
         "memory is drained before it is closed",
-        "_host.py",
+        "_stopping.py",
         "            if isinstance(self._runtime.transport, Volatile):\n",
         "            if False:\n",
         "tests/test_lifecycle.py",
