@@ -1,21 +1,21 @@
-"""The life of a bus: its states, and the one task that owns its task group."""
+"""The life of a bus: its states, and the one task that goes through them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from typing import Any, cast
 
 import anyio
-import anyio.abc
 
 from ._background import spawn
-from ._context import current, living_in, working_for
+from ._context import living_in
 from ._drain import Drain
 from ._group import GroupRunner
+from ._inside import Inside, Step, belong_to
 from ._runtime import Runtime
-from ._stopping import Step, Stopping
+from ._stopping import Stopping
 from .errors import StateError
 
 __all__ = ["Host", "State"]
@@ -40,15 +40,14 @@ class Host:
         self._runtime = runtime
         self._drain = drain
         self._services: list[Step] = []
-        self._tasks: anyio.abc.TaskGroup | None = None
         self._started = anyio.Event()
         self._finished = anyio.Event()
         self._connecting: anyio.CancelScope | None = None
         self._opened = False
         self.failure: BaseException | None = None
         """Why it stopped by itself."""
-        self._runners: dict[str, GroupRunner] = {}
-        self._stopping = Stopping(runtime, drain, self._runners)
+        self.inside = Inside(runtime, ())
+        self._stopping = Stopping(runtime, drain, self.inside.runners)
         self.on_state: list[Callable[[State], None]] = []
         self.counting = False
         """Whether somebody else says how long a stop takes."""
@@ -75,8 +74,8 @@ class Host:
         self._enter(State.STARTING)
         self._started, self._finished = anyio.Event(), anyio.Event()
         self._connecting, self._opened, self.failure = anyio.CancelScope(), False, None
-        self._runners = {runner.name: runner for runner in runners}
-        self._stopping = Stopping(self._runtime, self._drain, self._runners)
+        self.inside = Inside(self._runtime, runners)
+        self._stopping = Stopping(self._runtime, self._drain, self.inside.runners)
         spawn(self._main, "busway host")
         try:
             await self._started.wait()
@@ -135,71 +134,14 @@ class Host:
             self._enter(State.STOPPING)
         self._stopping.asked.set()
 
-    async def open_group(self, runner: GroupRunner) -> None:
-        """Open one more group while running; returns when it receives."""
-        assert self._tasks is not None
-        self._runners[runner.name] = runner
-        await self._tasks.start(self._group, runner)
-
-    def open_group_soon(self, runner: GroupRunner) -> None:
-        """The same from code that cannot wait. What keeps it from being opened is logged, and
-        raised by ``GroupRunner.opened``."""
-        known = self._runners.get(runner.name) is runner
-        self._runners[runner.name] = runner
-        if self._tasks is None or (known and self.state is State.STARTING):
-            return  # its turn comes while the bus starts
-        runner.opening = True
-        self._tasks.start_soon(self._open_reporting, runner)
-
-    def soon(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Do something beside the caller; that it failed is logged."""
-        if self._tasks is not None:
-            self._tasks.start_soon(self._reporting, what, run)
-
-    def forget_group(self, runner: GroupRunner) -> None:
-        # Another may have its name by now.
-        if self._runners.get(runner.name) is runner:
-            del self._runners[runner.name]
-
-    async def _open_reporting(self, runner: GroupRunner) -> None:
-        try:
-            await self.open_group(runner)
-        except Exception as error:
-            self._runtime.log.error(
-                "group %r could not be opened: %s", runner.name, error, exc_info=error
-            )
-
-    async def _reporting(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._belong_to_nobody()
-        try:
-            await run()
-        except Exception as error:
-            self._runtime.log.error("%s failed: %s", what, error, exc_info=error)
-
-    async def _group(
-        self,
-        runner: GroupRunner,
-        *,
-        task_status: anyio.abc.TaskStatus[None],
-    ) -> None:
-        self._belong_to_nobody()  # it may be opened by a handler
-        await runner.run(self._runtime, task_status=task_status)
-
-    def _belong_to_nobody(self) -> None:
-        """What the caller was handling is no cause of what this task does."""
-        current.set(None)
-        working_for.set(None)
-        living_in.set(self._runtime)
-
     def _abort(self) -> None:
         self._stopping.asked.set()
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        self.inside.cancel()
 
     async def _main(self) -> None:
-        self._belong_to_nobody()
+        belong_to(self._runtime)
         try:
             async with AsyncExitStack() as stack:
                 assert self._connecting is not None
@@ -211,9 +153,7 @@ class Host:
         except BaseException as error:
             self._report(error)
         finally:
-            self._tasks = None
-            for runner in self._runners.values():
-                runner.closed()
+            self.inside.closed()
             self._enter(State.STOPPED)
             self._started.set()
             self._finished.set()
@@ -227,8 +167,11 @@ class Host:
 
     async def _live(self) -> None:
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            await self._open_all(tasks)
+            await self.inside.open(tasks, self._services)
+            if not self._stopping.asked.is_set():
+                self._opened = True
+                self._enter(State.RUNNING)
+            self._started.set()
             await self._stopping.asked.wait()
             # Not one of its own tasks: it speaks of those that cannot be cancelled, too.
             spawn(self._say_what_is_awaited, "busway stop notice")
@@ -248,19 +191,6 @@ class Host:
             self._runtime.log.critical("the bus broke and has stopped", exc_info=error)
         elif len(errors) > 1:
             self._runtime.log.error("the bus could not be started", exc_info=error)
-
-    async def _open_all(self, tasks: anyio.abc.TaskGroup) -> None:
-        opened: set[GroupRunner] = set()
-        # Another may be added meanwhile, and is opened with them.
-        while left := [r for r in self._runners.values() if not (r in opened or r.opening)]:
-            opened.add(left[0])
-            await tasks.start(self._group, left[0])
-        for run in self._services:
-            tasks.start_soon(run)
-        if not self._stopping.asked.is_set():
-            self._opened = True
-            self._enter(State.RUNNING)
-        self._started.set()
 
     async def _say_what_is_awaited(self) -> None:
         await self._stopping.say_what_is_awaited(self._finished, counting=self.counting)

@@ -206,7 +206,7 @@ class Publishing:
         runner = self._parts.replies_runner()
         if runner.consumer is None:
             if not runner.opening:
-                self._host.open_group_soon(runner)
+                self._host.inside.open_group_soon(runner)
             await runner.opened()
 
     def _check_running(self) -> None:

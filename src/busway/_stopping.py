@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import anyio
 
 from ._drain import Drain
 from ._group import GroupRunner
+from ._inside import Step
 from ._runtime import Runtime
 from .transport import Volatile
 
-__all__ = ["Step", "Stopping"]
+__all__ = ["Stopping"]
 
 _SILENT = 1.0
 """Seconds a stop may take before it says why."""
-
-Step = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Stopping:

@@ -173,7 +173,7 @@ class Subscribing:
             exc_info=error,
         )
         subscription.pause()
-        self._parts.host.soon(f"stopping {subscription!r}", subscription.stop)
+        self._parts.host.inside.soon(f"stopping {subscription!r}", subscription.stop)
 
     def _enter(
         self, name: str, specs: Sequence[Spec], life: ActorLife | None = None
@@ -183,9 +183,10 @@ class Subscribing:
         runner = subscription.runner
         if parts.host.state in (State.STARTING, State.RUNNING):
             if runner.opening:
-                parts.host.soon(f"following the patterns of {subscription!r}", runner.follow)
+                what = f"following the patterns of {subscription!r}"
+                parts.host.inside.soon(what, runner.follow)
             else:
-                parts.host.open_group_soon(runner)
+                parts.host.inside.open_group_soon(runner)
         return subscription
 
     def _as_part(self) -> BusPart:
@@ -197,4 +198,4 @@ class Subscribing:
             await subscription.runner.follow()
             return
         await subscription.runner.stop()
-        parts.host.forget_group(subscription.runner)
+        parts.host.inside.forget_group(subscription.runner)
