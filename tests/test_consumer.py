@@ -196,7 +196,7 @@ async def test_a_handler_can_publish_into_its_own_full_group_and_the_overshoot_i
             await bus.publish("a.b", 0)
             await bus.drain()
     assert len(seen.items) == 21
-    assert transport._boxes["g"].overshoot > 0
+    assert transport._boxes.by_group["g"].overshoot > 0
 
 
 async def test_a_handler_that_publishes_to_itself_for_ever_leaves_time_for_others() -> None:

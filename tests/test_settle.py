@@ -132,8 +132,8 @@ async def test_a_move_that_was_not_made_tells_of_no_dead_letter() -> None:
         attempts.add(message.attempt)
         if len(attempts.items) == 1:
             # The loan ends while it is being handled, and the event is somebody's again.
-            (batch,) = lost._boxes["g"].lent
-            lost._boxes["g"].put_back(batch.deliveries, handed_out=False)
+            (batch,) = lost._boxes.by_group["g"].lent
+            lost._boxes.by_group["g"].put_back(batch.deliveries, handed_out=False)
         raise Reject("no")
 
     with anyio.fail_after(PATIENCE):

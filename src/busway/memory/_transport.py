@@ -1,12 +1,10 @@
-"""The hub: groups, routes, what is held until its time, history and dead letters."""
+"""The hub: where what is sent, held, kept and received comes together."""
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from itertools import count
 from typing import Any, Literal
 
 import anyio
@@ -31,8 +29,10 @@ from ..transport import (
     Start,
     SystemClock,
 )
+from ._boxes import Boxes
 from ._feed import LeasedFeed, MemoryFeed
 from ._history import History
+from ._later import Later
 from ._mailbox import Mailbox
 from ._port import Line
 from ._shelf import Shelf
@@ -40,27 +40,10 @@ from ._shelf import Shelf
 __all__ = ["MemoryTransport"]
 
 _log = logging.getLogger("busway.memory")
-_ROUTES_KEPT = 10_000
 
 
 def _needs_more(envelope: Envelope) -> bool:
     return False
-
-
-class _Held(msgspec.Struct, order=True):
-    """Something with a time: an event for everybody, or a delivery for one group."""
-
-    due: float
-    order: int
-    item: Outgoing | None = None
-    box: Mailbox | None = None
-    delivery: Delivery | None = None
-
-    @property
-    def group(self) -> str | None:
-        if self.item is not None:
-            return self.item.address.group
-        return None if self.box is None else self.box.name
 
 
 class MemoryTransport:
@@ -85,22 +68,18 @@ class MemoryTransport:
         clock: Clock | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self._capacity = mailbox
         self._lease = lease
         self._encodes = codec is not None
         self._history = History(history)
         self._shelf = Shelf(dead)
-        self._boxes: dict[str, Mailbox] = {}
-        self._routes: dict[str, tuple[Mailbox, ...]] = {}
-        self._lines: dict[str, Line] = {}
-        """What ports stand on, by topic; as many as there are declared classes."""
-        self._held: list[_Held] = []
-        self._order = count()
+        self._boxes = Boxes(mailbox)
+        self._later = Later()
+        self._held = self._later.heap  # looked at by every receive
         # One question in the hot path instead of three.
         self._plain = not (history or codec)
 
     def __repr__(self) -> str:
-        return f"<MemoryTransport groups={sorted(self._boxes)}>"
+        return f"<MemoryTransport groups={sorted(self._boxes.by_group)}>"
 
     async def __aenter__(self) -> MemoryTransport:
         return self
@@ -112,10 +91,10 @@ class MemoryTransport:
         """Appends to the mailboxes of every group that matches, if all of them have room."""
         if not self._plain:
             return _needs_more
-        line = self._lines.setdefault(topic, Line(address.channel))
+        line = self._boxes.lines.setdefault(topic, Line(address.channel))
         if line.channel != address.channel:
             return _needs_more  # of two buses that disagree about a topic, the first has the port
-        return line.port(lambda: self._route(topic))
+        return line.port(lambda: self._boxes.route(topic))
 
     # --- send ---------------------------------------------------------------------------------
 
@@ -134,7 +113,7 @@ class MemoryTransport:
                 content = decode(item.encoder.encode(item.content))
                 item = msgspec.structs.replace(item, content=content)
             if item.waits and item.address.purpose is Purpose.EVENT and item.due is None:
-                while full := [box for box in self._targets(item) if box.full]:
+                while full := [box for box in self._boxes.targets(item) if box.full]:
                     await full[0].wait_for_room()
             self.accept(item)
         except BuswayError as error:
@@ -146,12 +125,13 @@ class MemoryTransport:
         if item.address.purpose is Purpose.DEAD:
             self._shelf.put(item)
         elif item.due is not None and item.due > self.clock.time():
-            self._targets(item)  # an unknown group is an error now, not when it is due
-            self._hold(_Held(item.due, next(self._order), item))
+            self._boxes.targets(item)  # an unknown group is an error now, not when it is due
+            if self._later.send(item, item.due):
+                self._boxes.wake()  # readers sleep until a later moment
         else:
             if item.address.purpose is Purpose.EVENT:
                 self._history.add(item, self.clock.time())
-            for box in self._targets(item):
+            for box in self._boxes.targets(item):
                 box.overshoot += box.over
                 box.put(item)
                 if not box.followed and len(box.ready) == box.capacity:
@@ -166,30 +146,6 @@ class MemoryTransport:
             box.name,
         )
 
-    def _targets(self, item: Outgoing) -> Sequence[Mailbox]:
-        group = item.address.group
-        if group is not None:
-            box = self._boxes.get(group)
-            if box is None:
-                raise TransportError(f"there is no group {group!r}", retryable=False)
-            return (box,)
-        assert isinstance(item.content, Envelope), "only an envelope is an event"
-        return self._route(item.content.type)
-
-    def _route(self, topic: str) -> tuple[Mailbox, ...]:
-        boxes = self._routes.get(topic)
-        if boxes is None:
-            if len(self._routes) >= _ROUTES_KEPT:
-                self._forget_routes()
-            boxes = tuple(box for box in self._boxes.values() if box.matches(topic))
-            self._routes[topic] = boxes
-        return boxes
-
-    def _forget_routes(self) -> None:
-        self._routes.clear()
-        for line in self._lines.values():
-            line.forget()
-
     # --- what is held until its time ----------------------------------------------------------
 
     @property
@@ -199,18 +155,12 @@ class MemoryTransport:
     def hold(self, box: Mailbox, delivery: Delivery, /) -> None:
         """Deliver it again when it is due."""
         due = delivery.due if delivery.due is not None else self.clock.time()
-        self._hold(_Held(due, next(self._order), None, box, delivery))
-
-    def _hold(self, held: _Held) -> None:
-        heapq.heappush(self._held, held)
-        if self._held[0] is held:  # readers sleep until an earlier moment: let them look again
-            for box in self._boxes.values():
-                box.wake()
+        if self._later.deliver(delivery, box, due):
+            self._boxes.wake()  # readers sleep until a later moment
 
     def pump(self, now: float, /) -> float | None:
         """Hand over what is due; when the next item is."""
-        while self._held and self._held[0].due <= now:
-            held = heapq.heappop(self._held)
+        while held := self._later.pop(now):
             if held.box is not None and held.delivery is not None:
                 held.box.append(held.delivery)
             elif held.item is not None and self._still_wanted(held.item):
@@ -218,7 +168,7 @@ class MemoryTransport:
         return self.next_due
 
     def _still_wanted(self, item: Outgoing) -> bool:
-        return item.address.group is None or item.address.group in self._boxes
+        return item.address.group is None or item.address.group in self._boxes.by_group
 
     # --- groups -------------------------------------------------------------------------------
 
@@ -227,9 +177,9 @@ class MemoryTransport:
 
     @asynccontextmanager
     async def _listen(self, group: Group) -> AsyncGenerator[MemoryFeed]:
-        box = self._boxes.get(group.name)
+        box = self._boxes.by_group.get(group.name)
         if box is None:
-            box = self._boxes[group.name] = Mailbox(group, self._capacity, self._lines)
+            box = self._boxes.add(group)
             for item in self._history.since(group.start if group.durable else "latest"):
                 if group.matches(item.content.type):  # type: ignore[union-attr]
                     box.put(item)
@@ -238,28 +188,22 @@ class MemoryTransport:
         try:
             yield feed
         finally:
-            box.leave(feed)
-            if not box.durable and not box.followed:
-                del self._boxes[box.name]
-            self._forget_routes()
-            box.let_go()
+            self._boxes.leave(box, feed)
 
     def follow(self, box: Mailbox, owner: object, group: Group, /) -> None:
         """A member's patterns are these from now on."""
-        box.followed[owner] = group
-        self._forget_routes()
-        box.let_go()
+        self._boxes.follow(box, owner, group)
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
-        box = self._boxes.get(group.name)
+        box = self._boxes.by_group.get(group.name)
         return {} if box is None else {g.member: g.patterns for g in box.followed.values()}
 
     async def groups(self) -> Sequence[GroupState]:
         self.pump(self.clock.time())
-        return [self._state(box) for box in self._boxes.values()]
+        return [self._state(box) for box in self._boxes.by_group.values()]
 
     def _state(self, box: Mailbox) -> GroupState:
-        later = [held.due for held in self._held if held.group == box.name]
+        later = self._later.moments(box.name)
         return GroupState(
             box.name,
             len(box.followed),
@@ -271,26 +215,16 @@ class MemoryTransport:
         )
 
     async def remove_group(self, name: str, /) -> bool:
-        box = self._boxes.get(name)
-        if box is None:
+        if name not in self._boxes.by_group:
             return False
-        if box.followed:
-            raise TransportError(f"group {name!r} has members that listen", retryable=False)
-        del self._boxes[name]
-        self._held = [held for held in self._held if held.group != name]
-        heapq.heapify(self._held)
+        self._boxes.remove(self._boxes.deserted(name))
+        self._later.forget(name)
         self._shelf.forget(name)
-        self._forget_routes()
-        box.let_go()
         return True
 
     async def rewind(self, group: str, to: Start, /) -> None:
         """Hand out again what history keeps from there on, in place of what waits."""
-        box = self._boxes.get(group)
-        if box is None:
-            raise TransportError(f"there is no group {group!r}", retryable=False)
-        if box.followed:
-            raise TransportError(f"group {group!r} has members that listen", retryable=False)
+        box = self._boxes.deserted(group)
         box.empty()
         for item in self._history.since(to):
             if isinstance(item.content, Envelope) and box.matches(item.content.type):
