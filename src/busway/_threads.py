@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Unpack
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 
 from .errors import StateError
@@ -45,8 +44,10 @@ class FromThread:
                 "from_thread.publish() was called on the event loop's own thread, which would wait "
                 "for itself: use `await bus.publish(...)` there"
             )
+        from anyio import from_thread  # late: few programs use it, and it takes a while to load
+
         call: Any = partial(self._publish, event, data, **options)
         try:
-            return anyio.from_thread.run(call, token=self._token)  # type: ignore[no-any-return]
+            return from_thread.run(call, token=self._token)  # type: ignore[no-any-return]
         except anyio.RunFinishedError as error:
             raise StateError("the bus has stopped, and its event loop too") from error

@@ -6,7 +6,6 @@ only differences between the forms are how a value is spelt and what data is nat
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -160,6 +159,8 @@ def shorten(error: BaseException, limit: int = 300) -> str:
 
 def unwrap(text: object) -> bytes:
     """The bytes of a ``data_base64``. Raises ``ValueError``."""
+    import base64  # late: few messages need it
+
     if not isinstance(text, str):
         raise ValueError("data_base64 is no text")
     return base64.b64decode(text, validate=True)
