@@ -68,6 +68,11 @@ async def test_a_class_in_place_of_its_event_is_told_from_one_that_is_not_declar
             await bus.publish(Made)
 
 
+def test_an_option_that_is_misspelt_is_answered_with_those_there_are() -> None:
+    with pytest.raises(OptionError, match=r"unknown option concurency=; known: .*concurrency, "):
+        Bus().subscribe("a.b", concurency=2)(a_handler())  # type: ignore[call-arg]
+
+
 async def test_only_one_name_in_place_of_a_list_is_an_error() -> None:
     bus = Bus()
     bus.add(a_handler(), "a.b")

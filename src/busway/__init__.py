@@ -20,6 +20,7 @@ from ._reports import HandlerInfo as HandlerInfo
 from ._reports import Stats as Stats
 from ._reports import Topology as Topology
 from ._routing import matches as matches
+from ._spec import SubscribeOptions as SubscribeOptions
 from ._subscription import Subscription as Subscription
 from ._verdict import Backoff as Backoff
 from ._verdict import Retry as Retry
@@ -86,6 +87,7 @@ __all__ = [
     "SendError",
     "StateError",
     "Stats",
+    "SubscribeOptions",
     "Subscription",
     "Supervise",
     "TooLarge",

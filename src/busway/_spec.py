@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -17,11 +17,40 @@ from .errors import EventError, OptionError
 from .middleware import DedupeStore, Mark, Middleware
 from .transport import Start
 
-__all__ = ["Options", "Spec", "checked", "spec_of"]
+__all__ = ["Options", "Spec", "SubscribeOptions", "checked", "options_of", "spec_of"]
+
+
+class SubscribeOptions(TypedDict, total=False):
+    """What ``subscribe`` and ``add`` take beside the handler and its patterns."""
+
+    group: str | None
+    """Subscribers of one group share its events; by default ``<service>.<handler>``, so that each
+    handler gets every event."""
+    broadcast: bool
+    """Every process gets every event from now on. Nothing is kept for a process that is gone,
+    nothing is retried later or dead-lettered."""
+    concurrency: int | None
+    """Events handled side by side, never two of one key; 1 unless the group says otherwise."""
+    order: Literal["key"] | None
+    """``"key"``: every retry keeps its lane, however long it waits."""
+    batch: Batch | None
+    """The handler takes a list."""
+    retry: Retry | None
+    """Goes before the event's and the bus's."""
+    timeout: float | None
+    """Seconds one attempt may take; by default as long as it takes."""
+    start: Start | None
+    """Where a group begins that the broker has never seen: ``"earliest"`` (the default),
+    ``"latest"``, or a datetime; of what the transport keeps."""
+    dedupe: DedupeStore | None
+    """A store of what was handled; duplicates are recognised by the idempotency key, else the
+    id."""
+    middleware: Sequence[Middleware | Mark]
+    """Around this handler, inside that of the bus."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What ``subscribe`` was given. None: no opinion, the group's other subscriptions decide."""
+    """The same, checked. None: no opinion, the group's other subscriptions decide."""
 
     group: str | None = None
     broadcast: bool = False
@@ -57,6 +86,15 @@ class Options(msgspec.Struct, frozen=True):
         _check_start(self.start)
         if self.broadcast and self.start not in (None, "latest"):
             raise OptionError("broadcast=True begins now: it takes no other start=")
+
+
+def options_of(given: SubscribeOptions) -> Options:
+    """Raises OptionError."""
+    for name in given:
+        if name not in SubscribeOptions.__annotations__:
+            known = ", ".join(sorted(SubscribeOptions.__annotations__))
+            raise OptionError(f"unknown option {name}=; known: {known}")
+    return Options(**given)
 
 
 def checked(middleware: Sequence[Middleware | Mark], where: str) -> tuple[Middleware | Mark, ...]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import msgspec
 
 from ._actor import Actor, ActorLife, Supervise, Supervisor, actor_specs
-from ._crew import Batch
 from ._host import State
 from ._parts import Parts
-from ._spec import Options, Spec, spec_of
+from ._spec import Options, Spec, SubscribeOptions, options_of, spec_of
 from ._subscription import Subscription
-from ._verdict import Retry
 from .errors import HandlerError, OptionError, StateError
 from .message import BusPart
-from .middleware import DedupeStore, Mark, Middleware, handler_name
-from .transport import Start
+from .middleware import handler_name
 
 __all__ = ["Subscribing"]
 
@@ -35,22 +32,12 @@ class Subscribing:
         pattern: str | type,
         /,
         *more: str | type,
-        group: str | None = None,
-        broadcast: bool = False,
-        concurrency: int | None = None,
-        order: Literal["key"] | None = None,
-        batch: Batch | None = None,
-        retry: Retry | None = None,
-        timeout: float | None = None,
-        start: Start | None = None,
-        dedupe: DedupeStore | None = None,
-        middleware: Sequence[Middleware | Mark] = (),
+        **options: Unpack[SubscribeOptions],
     ) -> Callable[[F], F]:
         """Subscribe a function to patterns, or to declared event classes; returns it unchanged.
 
-        The options are those of ``add``.
+        See ``SubscribeOptions`` for the options. The same errors as ``add``.
         """
-
         given: object = pattern
         if callable(given) and not isinstance(given, type):
             name = handler_name(given)
@@ -60,21 +47,7 @@ class Subscribing:
             )
 
         def decorate(handler: F) -> F:
-            self.add(
-                handler,
-                pattern,
-                *more,
-                group=group,
-                broadcast=broadcast,
-                concurrency=concurrency,
-                order=order,
-                batch=batch,
-                retry=retry,
-                timeout=timeout,
-                start=start,
-                dedupe=dedupe,
-                middleware=middleware,
-            )
+            self.add(handler, pattern, *more, **options)
             return handler
 
         return decorate
@@ -84,19 +57,12 @@ class Subscribing:
         handler: Callable[..., Any] | Actor,
         /,
         *patterns: str | type,
-        group: str | None = None,
-        broadcast: bool = False,
-        concurrency: int | None = None,
-        order: Literal["key"] | None = None,
-        batch: Batch | None = None,
-        retry: Retry | None = None,
-        timeout: float | None = None,
-        start: Start | None = None,
-        dedupe: DedupeStore | None = None,
-        middleware: Sequence[Middleware | Mark] = (),
         supervise: Supervise | None = None,
+        **options: Unpack[SubscribeOptions],
     ) -> Subscription:
         """Subscribe a handler, or an ``Actor``, before or after the bus has started.
+
+        See ``SubscribeOptions`` for the further options.
 
         Args:
             handler: Takes the event, and the ``Message`` as a second parameter if it likes. Its
@@ -105,21 +71,6 @@ class Subscribing:
                 ends.
             patterns: Topics, patterns or declared classes; without any, the classes the handler's
                 annotation names.
-            group: Subscribers of one group share its events; by default ``<service>.<handler>``, so
-                that each handler gets every event.
-            broadcast: Every process gets every event from now on. Nothing is kept for a process
-                that is gone, nothing is retried later or dead-lettered.
-            concurrency: Events handled side by side, never two of one key; 1 unless the group says
-                otherwise.
-            order: ``"key"``: every retry keeps its lane, however long it waits.
-            batch: The handler takes a list.
-            retry: Goes before the event's and the bus's.
-            timeout: Seconds one attempt may take.
-            start: Where a group begins that the broker has never seen: ``"earliest"`` (the
-                default), ``"latest"``, or a datetime; of what the transport keeps.
-            dedupe: A store of what was handled; duplicates are recognised by the idempotency key,
-                else the id.
-            middleware: Around this handler, inside that of the bus.
             supervise: What happens when an actor fails; only with an ``Actor``.
 
         Raises:
@@ -129,14 +80,12 @@ class Subscribing:
         """
         if self._publish_only:
             raise StateError("this bus was made with publish_only=True: it takes no subscriptions")
-        options = Options(
-            group, broadcast, concurrency, order, batch, retry, timeout, start, dedupe, middleware
-        )
+        given = options_of(options)
         if isinstance(handler, Actor):
-            return self._add_actor(handler, patterns, options, supervise)
+            return self._add_actor(handler, patterns, given, supervise)
         if supervise is not None:
             raise OptionError("supervise= goes with an Actor")
-        spec = spec_of(handler, patterns, options)
+        spec = spec_of(handler, patterns, given)
         return self._enter(spec.name, [spec])
 
     def _add_actor(

@@ -55,9 +55,13 @@ class PublishOptions(TypedDict, total=False):
     idempotency_key: str | None
     """What ``dedupe`` recognises a duplicate by; else the id."""
     tenant: str | None
+    """Whose data it is; else what ``@event`` says, else that of the message being handled."""
     user: str | None
+    """Who did it; else that of the message being handled."""
     aggregate: Ref | None
+    """Type and id of what changed, such as ``("order", "o-1")``; else what ``@event`` says."""
     resource: Ref | None
+    """Type and id of what else it is about; else what ``@event`` says."""
     time: datetime
     """When it happened, with a time zone; else now."""
     delay: float | timedelta | datetime

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict, assert_type
+from typing import Any, TypedDict, Unpack, assert_type
 
 import msgspec
 
@@ -21,6 +21,7 @@ from busway import (
     Replayed,
     Retry,
     Stats,
+    SubscribeOptions,
     Subscription,
     Supervise,
     Topology,
@@ -90,6 +91,13 @@ async def a_subscribed_function_stays_what_it_is(
     bus.subscribe()  # type: ignore[call-arg]
     bus.subscribe("order.*", order="topic")  # type: ignore[arg-type]
     bus.subscribe("order.*", start="yesterday")  # type: ignore[arg-type]
+    bus.subscribe("order.*", concurency=2)  # type: ignore[call-arg]
+
+
+def subscribe_audited(pattern: str, **options: Unpack[SubscribeOptions]) -> None:
+    options["group"] = "audit"
+    assert_type(bus.add(plain, pattern, **options), Subscription)
+    bus.add(plain, pattern, retries=2)  # type: ignore[call-arg]
 
 
 class Billing(Actor):
