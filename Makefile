@@ -32,11 +32,13 @@ demo: $(STAMP) ## 27,004 real flights through the bus (ARGS="--limit 1000")
 	$(PY) -m examples.flights $(ARGS)
 
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
+	@sh tools/need_redis.sh
 	$(PY) -m pytest $(TEST_ARGS)
 
 test-lowest: ## Run the tests with the oldest anyio and msgspec that pyproject.toml allows
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
+	@sh tools/need_redis.sh
 	$(LOWEST)/bin/python -m pytest --ignore=tests/test_types.py $(TEST_ARGS)
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
@@ -51,7 +53,7 @@ format-check: $(STAMP)
 types: mypy pyright
 
 mypy: $(STAMP)
-	$(PY) -m mypy src tests/typing examples
+	$(PY) -m mypy src tests/typing tests/servers examples
 
 pyright: $(STAMP)
 	$(PY) -m pyright
