@@ -76,6 +76,16 @@ class Step(NamedTuple):
     segment: Segment
 
 
+# Thousands of patterns share few steps and ranks. One object for all that are equal stays in the
+# processor's cache, and comparing it with itself looks at nothing else.
+_step = lru_cache(maxsize=4_096)(Step)
+
+
+@lru_cache(maxsize=4_096)
+def _rank(rank: Rank) -> Rank:
+    return rank
+
+
 class Pattern(NamedTuple):
     """One pattern without alternatives."""
 
@@ -127,13 +137,13 @@ def _read_one(text: str, pattern: str) -> Pattern:
     steps: list[Step] = []
     for token in split_topic(text):
         separator = token[0] if token[0] in ".:" else ""
-        step = Step(separator, _read_segment(token[len(separator) :], pattern))
+        step = _step(separator, _read_segment(token[len(separator) :], pattern))
         if steps and step.segment.kind is Kind.ANY is steps[-1].segment.kind:
             raise _bad(
                 pattern, "has '**' beside '**'", "write '**' once; it is any number of segments"
             )
         steps.append(step)
-    return Pattern(text, tuple(steps), (*(step.segment.rank for step in steps), END))
+    return Pattern(text, tuple(steps), _rank((*(step.segment.rank for step in steps), END)))
 
 
 def _read_segment(text: str, pattern: str) -> Segment:

@@ -21,6 +21,7 @@ T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
 
 _key: Callable[[tuple[Key, Any]], Key] = itemgetter(0)
+_value: Callable[[tuple[Key, Any]], Any] = itemgetter(1)
 
 
 class Router(Generic[T]):
@@ -174,7 +175,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _values(found: list[tuple[Key, T]]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys([value for _, value in found]))
+    return tuple(dict.fromkeys(map(_value, found)))
 
 
 class _Recent(Generic[V]):
