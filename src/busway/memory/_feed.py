@@ -9,7 +9,7 @@ import anyio
 import msgspec
 
 from ..transport import Clock, Delivery, Group, Outgoing, Story
-from ._mailbox import Mailbox
+from ._mailbox import DONE, Mailbox
 from ._wake import wakes
 
 __all__ = ["LeasedFeed", "MemoryFeed"]
@@ -87,7 +87,7 @@ class MemoryFeed:
         self._box.put_back(deliveries, handed_out=False)
 
     async def redeliver(self, delivery: Delivery, after: float, story: Story, /) -> None:
-        if self._box.done([delivery]):
+        if delivery.receipt is DONE or self._box.done([delivery]):
             return
         again = msgspec.structs.replace(
             delivery,
@@ -100,7 +100,7 @@ class MemoryFeed:
         self._hub.hold(self._box, again)
 
     async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
-        if self._box.done([delivery]):
+        if delivery.receipt is DONE or self._box.done([delivery]):
             return False
         self._hub.accept(item)
         return True

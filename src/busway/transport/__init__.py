@@ -15,7 +15,20 @@ missing that was asked for, starting fails with ``MissingPower`` and its name. N
 method that raises ``NotImplementedError``.
 
 The errors that may cross this boundary are ``TransportError`` (any fault of the broker, mapped at
-the adapter's edge, once, with the client's exception as its cause) and ``OptionError``.
+the adapter's edge, once, with the client's exception as its cause) and ``OptionError``. Another one
+is an error of the adapter, and stops the bus.
+
+**A broker that says nothing is a broker that broke.** Every call that waits for the broker ends
+within a deadline, and raises ``TransportError`` (retryable) when no answer came by then:
+connecting, joining a group, ``ack``, ``release`` and all that the powers do. Three are different.
+``receive`` and ``Loan.drained`` may wait for ever. ``send`` is told its deadline, and says in its
+outcomes what it knows. Leaving, a group or the transport, ends in time and raises nothing.
+
+The core brings no deadline of its own: only the adapter knows what had left the process. Its length
+is an option of the adapter's, in seconds, told in its documentation; it is shorter than a third of
+the lease, where there is one, so that ``extend`` can be tried again in time. Whether a call that
+ended so was carried out is unknown. Each may be made again, and what it did is then done once. A
+call that asks nobody may return.
 """
 
 from __future__ import annotations

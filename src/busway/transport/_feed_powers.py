@@ -1,4 +1,8 @@
-"""What a feed can do beyond receive, ack and release, where its broker can."""
+"""What a feed can do beyond receive, ack and release, where its broker can.
+
+Each of these raises ``TransportError`` when the broker could not be told, or has not answered
+within the adapter's deadline.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ class Redelivers(Protocol):
 
     async def redeliver(self, delivery: Delivery, after: float, story: Story, /) -> None:
         """Give it back; it comes again after ``after`` seconds with ``attempt`` + 1 and the story.
-        The lane is free meanwhile."""
+        The lane is free meanwhile. Late or twice is harmless."""
         ...
 
 
@@ -33,7 +37,7 @@ class Moves(Protocol):
 
     async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
         """Send the item and acknowledge the delivery, both or neither. False when the loan was
-        lost: then neither."""
+        lost, or the delivery was settled before, by this call too: then neither."""
         ...
 
 

@@ -1,4 +1,8 @@
-"""What a transport can do beyond send and listen, where its broker can."""
+"""What a transport can do beyond send and listen, where its broker can.
+
+Each call raises ``TransportError`` when the broker could not be asked, or has not answered within
+the adapter's deadline; for ``browse`` the deadline counts anew with each entry.
+"""
 
 from __future__ import annotations
 

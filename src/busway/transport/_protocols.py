@@ -53,7 +53,10 @@ class Feed(Protocol):
         - What was lent to a member that is gone comes again to one that lives, with ``delivered``
           counted up where the broker counts.
         - A broker that breaks raises ``TransportError``; the core calls again, with backoff, for
-          ever, and the adapter reconnects on that call.
+          ever, and the adapter reconnects on that call. What the broker handed out to a call that
+          raised, or that it never answered, comes to one of the next.
+        - It is the one call that may wait for ever. While a broker says nothing it may wait or
+          raise; afterwards it goes on.
         """
         ...
 
@@ -62,14 +65,15 @@ class Feed(Protocol):
         keeps one offset may hand out again what was done above a gap, after a change of owner.)
 
         In any order. Twice, or after the loan was lost, is harmless and raises nothing; returns how
-        many loans were lost. Raises ``TransportError`` when the broker could not be told; the core
-        tries again.
+        many loans were lost. Raises ``TransportError`` when the broker could not be told, or has
+        not answered within the adapter's deadline; the core tries again.
         """
         ...
 
     async def release(self, deliveries: Sequence[Delivery], /) -> None:
         """Given back unhandled: they come again, to any member, in order, and as if this delivery
-        had not been counted. Late or twice is harmless.
+        had not been counted. Late or twice is harmless. Raises ``TransportError`` when the broker
+        could not be told, or has not answered within the adapter's deadline.
 
         They come with the attempt and the story with which they were sent. Those that the core has
         raised since, for attempts in place, may be kept; nothing is ever below the one or above the
@@ -81,9 +85,10 @@ class Feed(Protocol):
 class Transport(Protocol):
     """One broker, as the bus sees it.
 
-    ``async with transport`` connects and disconnects. It raises ``TransportError`` within a
-    deadline when the broker cannot be had. A transport may be entered again after it was left, and
-    by several buses at once: the first opens and the last closes.
+    ``async with transport`` connects and disconnects. It raises ``TransportError`` within the
+    adapter's deadline when the broker cannot be had; leaving ends within it, and raises nothing. A
+    transport may be entered again after it was left, and by several buses at once: the first opens
+    and the last closes.
     """
 
     async def __aenter__(self) -> Any: ...
@@ -105,10 +110,13 @@ class Transport(Protocol):
     def listen(self, group: Group, /) -> AbstractAsyncContextManager[Feed]:
         """Join a group.
 
-        - Entering returns when the group exists: what is published from then on reaches it.
+        - Entering returns when the group exists: what is published from then on reaches it. It
+          raises ``TransportError`` within the adapter's deadline when the broker says nothing; then
+          no member is left behind.
         - A group gets every event that matches its patterns, and what is sent to its own retry and
           reply addresses; another group's are never seen.
         - Inside a group each event goes to one member at a time.
-        - Leaving gives back what was not acknowledged. It raises nothing when the broker is gone.
+        - Leaving gives back what was not acknowledged. It raises nothing when the broker is gone or
+          says nothing, and ends within the adapter's deadline.
         """
         ...

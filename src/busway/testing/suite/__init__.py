@@ -9,12 +9,14 @@ from .acking import Acking, Releasing
 from .bus_living import Living, Sharing
 from .bus_ordering import Ordering, Room
 from .bus_retrying import Retrying, SettingAside
+from .deadlines import Deadlines
 from .feed_powers import FeedPowers
 from .fidelity import Fidelity
 from .groups import Groups
 from .lifecycle import Crowd, Lifecycle
 from .local_powers import LocalPowers
 from .members import Members
+from .power_deadlines import PowerDeadlines
 from .powers import Powers
 from .receiving import Receiving
 from .sending import Sending
@@ -47,6 +49,8 @@ class TransportSuite(
     FeedPowers,
     Powers,
     LocalPowers,
+    Deadlines,
+    PowerDeadlines,
 ):
     """Every sentence of ``busway.transport`` as a test of the same name.
 
@@ -65,10 +69,11 @@ class TransportSuite(
     ```
 
     The fixture gives a transport that is **not entered**. What only you can do with your broker
-    (let a member die, put foreign bytes in a channel, take the broker away) are the hooks
-    ``abandon``, ``corrupt`` and ``outage``; what your broker cannot keep at all are the flags
-    ``counts_deliveries``, ``keeps_history`` and ``keeps_when_closed``. A test that needs a hook, a
-    flag or an optional power that you do not have is skipped, with its name as the reason.
+    (let a member die, put foreign bytes in a channel, take the broker away, make it say nothing)
+    are the hooks ``abandon``, ``corrupt``, ``outage`` and ``stalled``; what your broker cannot keep
+    at all are the flags ``counts_deliveries``, ``keeps_history`` and ``keeps_when_closed``. A test
+    that needs a hook, a flag or an optional power that you do not have is skipped, with its name as
+    the reason.
 
     The tests run on the event loops that the fixture ``anyio_backend`` names.
     """

@@ -63,6 +63,15 @@ class SuiteBase:
         """While this context is open the broker is gone; afterwards it is back, with all it had."""
         missing("the hook outage()")
 
+    def stalled(self, transport: Transport) -> AbstractAsyncContextManager[Any]:
+        """While this context is open the broker takes what it is sent and answers nothing: its
+        process is stopped, say, or its answers are swallowed on the way. Afterwards it answers
+        again. Whether it carried out what it was sent meanwhile does not matter.
+
+        The transport of the fixture has a deadline shorter than ``patience``.
+        """
+        missing("the hook stalled()")
+
     @asynccontextmanager
     async def drive(self, transport: Transport) -> AsyncGenerator[Driver]:
         """Enter the transport for one test."""

@@ -104,7 +104,9 @@ class Driver:
         try:
             with anyio.move_on_after(self.patience):
                 return await call
-        except BuswayError as error:
+        except AssertionError:
+            raise
+        except Exception as error:
             raise AssertionError(f"{complaint}, it raised {error!r}") from error
         raise AssertionError(f"{complaint} within {self.patience} s")
 

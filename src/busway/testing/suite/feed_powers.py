@@ -40,6 +40,20 @@ class FeedPowers(SuiteBase):
             assert await ear.ack([second]) == 0
             await ear.hears_nothing()
 
+    async def test_redelivers_twice_or_after_the_ack_makes_no_second_copy(
+        self, driver: Driver
+    ) -> None:
+        async with driver.listen() as ear:
+            if not isinstance(ear.feed, Redelivers):
+                missing("Redelivers")
+            await driver.send(*driver.events(["again", "done"], key="k"))
+            first, done = await ear.take(2)
+            await ear.ack([done])
+            for each in (first, first, done):
+                await ear.feed.redeliver(each, 0.0, Story("billing", attempts=1))
+            assert values(await ear.take(1, ack=True)) == ["again"]
+            await ear.hears_nothing()
+
     async def test_moves_sends_and_acknowledges_both(self, driver: Driver) -> None:
         async with driver.listen() as ear:
             if not isinstance(ear.feed, Moves):
@@ -49,6 +63,22 @@ class FeedPowers(SuiteBase):
             assert await ear.feed.move(held, driver.retry("moved", "billing"))
             (again,) = await ear.take(1, ack=True)
             assert (value(again), again.attempt) == ("moved", 2)
+            await ear.hears_nothing()
+
+    async def test_moves_does_neither_when_the_delivery_was_settled_before(
+        self, driver: Driver
+    ) -> None:
+        async with driver.listen() as ear:
+            if not isinstance(ear.feed, Moves):
+                missing("Moves")
+            await driver.send(*driver.events(["moved", "done"], key="k"))
+            first, done = await ear.take(2)
+            await ear.ack([done])
+            item = driver.retry("moved", "billing")
+            assert await ear.feed.move(first, item)
+            assert not await ear.feed.move(first, item)
+            assert not await ear.feed.move(done, driver.retry("done", "billing"))
+            assert values(await ear.take(1, ack=True)) == ["moved"]
             await ear.hears_nothing()
 
     async def test_moves_does_neither_when_the_loan_was_lost(self, driver: Driver) -> None:
