@@ -147,13 +147,16 @@ class KeepsAMemberWhoseJoiningWasCancelled(BrokenLog):
 
     @asynccontextmanager
     async def listen(self, group: Group, /) -> AsyncIterator[Feed]:
-        context = super().listen(group)
-        feed = await context.__aenter__()
-        await anyio.lowlevel.checkpoint()
-        try:
+        async with super().listen(group) as feed:
+            try:
+                await anyio.lowlevel.checkpoint()
+            except BaseException:
+                # What leaving without a word comes to. The context itself is not left open: when
+                # that would be collected is anybody's guess.
+                cohort = self._cohorts[group.name]
+                cohort.join(LogFeed(group, cohort))
+                raise
             yield feed
-        finally:
-            await context.__aexit__(None, None, None)
 
 
 class ForgetsADurableGroup(BrokenLog):
