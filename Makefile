@@ -11,6 +11,7 @@ FUZZ_ARGS ?=
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
+ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-lowest check lint format-check types mypy pyright layers \
@@ -22,7 +23,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1@\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
 
-$(STAMP): pyproject.toml constraints.txt tools/make_venv.py tools/need_python.sh
+$(STAMP): pyproject.toml $(ADAPTERS) constraints.txt tools/make_venv.py tools/need_python.sh
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py "$(VENV)"
 
@@ -35,7 +36,7 @@ test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh
 	$(PY) -m pytest $(TEST_ARGS)
 
-test-lowest: ## Run the tests with the oldest anyio and msgspec that pyproject.toml allows
+test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
@@ -53,13 +54,13 @@ format-check: $(STAMP)
 types: mypy pyright
 
 mypy: $(STAMP)
-	$(PY) -m mypy src tests/typing tests/servers examples
+	$(PY) -m mypy src tests/typing tests/servers examples $(ADAPTERS:pyproject.toml=src)
 
 pyright: $(STAMP)
 	$(PY) -m pyright
 
 layers: $(STAMP)
-	$(PY) -m pytest -q tests/test_architecture.py
+	$(PY) -m pytest -q tests/test_architecture.py tests/test_adapters.py
 
 links: $(STAMP)
 	$(PY) tools/links.py

@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 from pathlib import Path
+
+import make_venv
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
@@ -36,10 +37,7 @@ print(json.dumps([
 
 
 def main() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = list(project["project"]["dependencies"])
-    for group in project["dependency-groups"].values():
-        wanted += group
+    wanted = make_venv.wanted_by(make_venv.workspace())
     with tempfile.TemporaryDirectory() as directory:
         venv.EnvBuilder(with_pip=True).create(directory)
         python = str(Path(directory) / "bin" / "python")

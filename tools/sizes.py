@@ -20,10 +20,12 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def main() -> None:
-    files = sorted((ROOT / "src").rglob("*.py"))
-    found = [line for file in files for line in report(file)]
-    total = sum(len(code_lines(ast.parse(file.read_text()), file)) for file in files)
-    print(f"sizes: {len(files)} modules, {total} lines of code in src")
+    found: list[str] = []
+    for source in [ROOT / "src", *sorted(ROOT.glob("adapters/*/src"))]:
+        files = sorted(source.rglob("*.py"))
+        found += [line for file in files for line in report(file)]
+        total = sum(len(code_lines(ast.parse(file.read_text()), file)) for file in files)
+        print(f"sizes: {len(files)} modules, {total} lines of code in {source.relative_to(ROOT)}")
     print(f"sizes: over {MODULE} lines, {FUNCTION} lines a function or {PARAMETERS} parameters:")
     print("\n".join(f"    {line}" for line in found) or "    nothing")
 

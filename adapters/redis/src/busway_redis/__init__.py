@@ -1,0 +1,5 @@
+"""Redis for Busway."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
