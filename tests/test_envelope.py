@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +14,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from busway import Bus, Envelope, Message, OptionError, event
+from busway import Bus, Envelope, Message, OptionError, event, message
 from tests.helping import URLS
 
 __all__: list[str] = []
@@ -233,3 +235,15 @@ def test_envelopes_without_headers_share_none_and_nobody_can_add_one() -> None:
     assert first.headers is second.headers
     with pytest.raises(TypeError):
         first.headers["a"] = "b"  # type: ignore[index]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_makes_ids_whatever_a_thread_of_its_parent_was_doing() -> None:
+    """The child has the lock as it was, and not the thread that would let go of it."""
+    with message._identify:
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(5)  # ends a child that waits for ever
+            os._exit(0 if Envelope("a.b").id else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,16 @@ class _Nothing(dict[str, str]):
 # Shared by all that have none: a dict as a default would be made anew for each envelope.
 _NO_HEADERS: Mapping[str, str] = _Nothing()
 _identify = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _identify
+    _identify = threading.Lock()
+
+
+# A forked child has the lock as it was, and not the thread that would let go of it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class PublishOptions(TypedDict, total=False):
