@@ -39,9 +39,9 @@ FLOORS: list[set[str]] = [
         "_single",
         "_suspects",
     },
-    {"_settle", "_lanes", "_handling", "_routes", "_runtime"},
+    {"_blame", "_insist", "_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
-    | {"_event_of", "middleware", "codec", "memory"},
+    | {"_event_of", "_limited", "middleware", "codec", "memory"},
     {"_context", "_fields", "_letter", "_options", "_patterns", "_replies", "_run"}
     | {"_segments", "_topics", "_trie"},
     {"transport"},

@@ -28,6 +28,7 @@ from busway import (
     TransportError,
     event,
 )
+from busway.codec import Codec, JsonCodec
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, Published, Send, publishing, trace
 from busway.testing import PartitionedLog
@@ -242,10 +243,33 @@ async def test_an_envelope_over_the_size_limit_is_not_sent(codec: str) -> None:
     assert got == ["x" * 500]
 
 
-async def test_what_the_bus_sends_again_has_no_size_limit() -> None:
+class Brief:
+    """A codec of the application's own, which looks at no size."""
+
+    name = "brief"
+    content_type = JsonCodec.content_type
+
+    def encode(self, envelope: Envelope, /) -> bytes:
+        return JsonCodec(None).encode(envelope)
+
+
+async def test_the_size_limit_holds_for_a_codec_of_ones_own() -> None:
+    async with Bus("memory://?codec=json", codec=Brief(), max_size=1000) as bus:
+        await bus.publish("paid.slip", "x" * 500)
+        with pytest.raises(TooLarge, match=r"paid\.slip: .* over the limit of 1,000\. Send a"):
+            await bus.publish("paid.slip", "x" * 1000)
+
+
+async def test_a_codec_of_ours_keeps_the_limit_it_was_made_with() -> None:
+    async with Bus("memory://?codec=json", codec=JsonCodec(2000), max_size=1000) as bus:
+        await bus.publish("paid.slip", "x" * 1000)
+
+
+@pytest.mark.parametrize("codec", ["json", Brief()])
+async def test_what_the_bus_sends_again_has_no_size_limit(codec: str | Codec) -> None:
     """A foreign event written again can grow; held to the limit it would come for ever."""
     transport = PartitionedLog()
-    small = Bus(transport, service="small", max_size=100)
+    small = Bus(transport, service="small", codec=codec, max_size=100)
 
     @small.subscribe("**", group="small", retry=SOON)
     async def fail(slip: str) -> None:

@@ -55,7 +55,8 @@ class Bus(Publishing, Subscribing, Living):
         logger: For the bus's own messages; else ``logging.getLogger("busway")``.
         validate: What happens to data published by name that does not fit the class declared for
             its topic: ``"reject"`` raises InvalidEvent, ``"warn"`` logs, ``"off"`` does not look.
-        max_size: Bytes of an encoded envelope at most.
+        max_size: Bytes of an encoded envelope at most. A ``JsonCodec`` or ``MsgpackCodec`` given as
+            an object has a limit of its own.
         publish_timeout: Seconds a publish may take at most.
         max_in_flight: Deliveries a group holds in this process at most.
         emit_buffer: Events that ``emit`` keeps at most.

@@ -14,6 +14,7 @@ from ._group import GroupRunner
 from ._groups import Groups
 from ._handling import Handling
 from ._host import Host, State
+from ._limited import Limited
 from ._open import open_transport, scheme_of, without_secrets
 from ._publisher import Publisher
 from ._request import Requests
@@ -99,14 +100,16 @@ def _codec(given: str | Codec, max_size: int) -> Codec:
         return MsgpackCodec(max_size)
     if isinstance(given, str) or not hasattr(given, "encode"):
         raise OptionError(f'codec={given!r}: it takes "json", "msgpack" or a Codec')
-    return given
+    if isinstance(given, JsonCodec | MsgpackCodec):
+        return given  # made with a limit of its own
+    return Limited(given, max_size)
 
 
 def _resending(codec: Codec) -> Codec:
     """The same without a limit, where it is known how."""
     if isinstance(codec, JsonCodec | MsgpackCodec):
         return type(codec)(None)
-    return codec
+    return codec.inner if isinstance(codec, Limited) else codec
 
 
 def _opened(target: str | Transport, clock: Clock) -> Transport:
