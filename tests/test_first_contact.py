@@ -73,6 +73,15 @@ def test_an_option_that_is_misspelt_is_answered_with_those_there_are() -> None:
         Bus().subscribe("a.b", concurency=2)(a_handler())  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("one", ["contact.made", b"contact.made", {"n": 1}, Made(1)])
+async def test_one_event_in_place_of_several_is_an_error(one: Any) -> None:
+    """The characters of a text, or the keys of a dict, are events to nobody."""
+    async with Bus() as bus:
+        with pytest.raises(OptionError, match=r"publish_many\(.*\): it takes several events"):
+            await bus.publish_many(one)
+        assert bus.stats().published == 0
+
+
 async def test_only_one_name_in_place_of_a_list_is_an_error() -> None:
     bus = Bus()
     bus.add(a_handler(), "a.b")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from time import time
 from types import NoneType
 from typing import Any, TypeVar, Unpack, cast, get_args, overload
@@ -100,9 +100,15 @@ class Publishing:
 
         None is sent when one of them cannot be published at all. Raises PublishError or
         PublishUnknown, whose ``failed`` names the envelopes that did not surely arrive; all others
-        did.
+        did. Raises OptionError for what is no list of events.
         """
         self._check_running()
+        given: object = events
+        if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+            raise OptionError(
+                f"publish_many({given!r}): it takes several events: publish_many([...]); one alone "
+                "goes to publish()"
+            )
         return await self._parts.publisher.publish_many(list(events))
 
     def envelope(
@@ -189,12 +195,14 @@ class Publishing:
             raise OptionError(f"timeout={timeout!r}: it takes more than 0 seconds")
         convert = _to_reply(returns)
         needs_answer = returns is not Any and NoneType not in (returns, *get_args(returns))
-        with anyio.move_on_after(timeout) as limit:
-            await self._open_replies()
-        if limit.cancelled_caught:
-            raise RequestTimeout(f"the feed for replies did not open within {timeout:g} s")
+        deadline = anyio.current_time() + timeout
+        if self._parts.replies_runner().consumer is None:
+            with anyio.CancelScope(deadline=deadline) as limit:
+                await self._open_replies()
+            if limit.cancelled_caught:
+                raise RequestTimeout(f"the feed for replies did not open within {timeout:g} s")
         reply = await self._parts.requests.request(
-            event, data, timeout, limit.deadline, options, needs_answer
+            event, data, timeout, deadline, options, needs_answer
         )
         try:
             return convert(reply)
@@ -204,10 +212,9 @@ class Publishing:
     async def _open_replies(self) -> None:
         """The first request opens the feed that replies come by."""
         runner = self._parts.replies_runner()
-        if runner.consumer is None:
-            if not runner.opening:
-                self._host.inside.open_group_soon(runner)
-            await runner.opened()
+        if not runner.opening:
+            self._host.inside.open_group_soon(runner)
+        await runner.opened()
 
     def _check_running(self) -> None:
         state = self._host.state
