@@ -8,8 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from busway import Backoff, Bus, Message, Retry
-from busway.errors import StateError
+from busway import Backoff, Batch, Bus, Message, Retry
+from busway.errors import StateError, UsageError
 from busway.testing import PartitionedLog
 from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until
 
@@ -137,6 +137,45 @@ async def test_a_pause_while_it_waits_lets_it_go() -> None:
             assert not drained.is_set()
             subscription.pause()
             await drained.wait()
+
+
+@pytest.mark.parametrize("later", [True, False])
+@pytest.mark.parametrize("batch", [None, Batch(1, within=0.01)])
+async def test_a_handler_that_would_wait_for_itself_is_told_what_to_do(
+    batch: Batch | None, later: bool
+) -> None:
+    bus, told = Bus(), Seen()
+
+    async def drain(data: Any) -> None:
+        with pytest.raises(UsageError, match=r"inside a handler .* has ended"):
+            await bus.drain(later=later)
+        told.add(data)
+
+    async def drain_all(data: list[Any]) -> None:
+        await drain(data)
+
+    bus.add(drain_all if batch else drain, "a.b", batch=batch)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await told.count(1)
+
+
+async def test_a_handler_may_drain_another_bus() -> None:
+    first, second, seen = Bus(), Bus(), Seen()
+    second.add(noting(seen), "a.b")
+
+    @first.subscribe("a.b")
+    async def handle(data: Any) -> None:
+        await second.publish("a.b", data)
+        await second.drain()
+        assert seen.items == [1]
+
+    with anyio.fail_after(PATIENCE):
+        async with second, first:
+            await first.publish("a.b", 1)
+            await first.drain()
+    assert first.stats().failed == 0
 
 
 async def test_a_bus_that_does_not_run_cannot_be_drained() -> None:

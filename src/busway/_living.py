@@ -10,6 +10,7 @@ from typing import Self
 
 import anyio
 
+from ._context import living_in, working_for
 from ._host import State
 from ._parts import Parts
 from .errors import StateError
@@ -56,11 +57,18 @@ class Living:
         paused group. With ``later=False`` it returns as soon as all that is left waits for a time
         to come.
 
-        Raises TimeoutError when that is not so within ``timeout`` seconds.
+        Raises TimeoutError when that is not so within ``timeout`` seconds, StateError when the bus
+        does not run, or inside one of its own handlers, which would wait for itself.
         """
         parts = self._parts
         if parts.host.state is State.NEW or parts.host.state is State.STOPPED:
             raise StateError(f"the bus is {parts.host.state.value}: nothing can be drained")
+        if working_for.get() is not None and living_in.get() is parts.runtime:
+            raise StateError(
+                "drain() inside a handler would wait until that handler has ended: call it outside "
+                "of handlers. To wait for what one event brings about, use `await "
+                "bus.request(event)`; to end the bus from here, `await bus.stop()` returns at once"
+            )
         with anyio.fail_after(timeout):
             await parts.emitter.flush()
             runners = parts.groups.runners.values()
