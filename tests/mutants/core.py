@@ -195,8 +195,8 @@ MUTANTS = [
     Mutant(
         "a loan is prolonged while a handler runs",
         "_keeper.py",
-        "            lost = await self._extends.extend(held)\n",
-        "            lost = []\n",
+        "                lost = await self._extends.extend(held)\n",
+        "                lost = []\n",
         "tests/test_consumer.py test_a_heartbeat_keeps_the_loan_of_a_long_handler",
     ),
     Mutant(
@@ -250,9 +250,9 @@ MUTANTS = [
     ),
     Mutant(
         "a settle that fails is insisted on",
-        "_settle.py",
-        "                if hopeless or waited >= _PATIENCE:\n",
-        "                if True:\n",
+        "_insist.py",
+        "            if hopeless or waited >= _PATIENCE:\n",
+        "            if True:\n",
         "tests/test_settle.py",
     ),
     Mutant(

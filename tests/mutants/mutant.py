@@ -13,22 +13,27 @@ __all__ = ["Mutant", "outcome_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Seconds. No test takes a tenth of it when nothing is wrong.
+PATIENCE = 15
+
 
 class Mutant(msgspec.Struct, frozen=True):
     """A promise, the line that keeps it, what stands there instead, and who notices."""
 
     promise: str
     module: str
-    """Below ``src/busway``."""
+    """Below the package."""
     line: str
     """Text that stands there exactly once."""
     instead: str
     caught_by: str
     """A pytest node id, or a file and a ``-k`` expression separated by a space."""
+    package: str = "src/busway"
+    """Its folder, from the root of the repository."""
 
     def applied_to(self, source: Path) -> None:
         """Change the copy of the package below ``source``."""
-        path = source / "busway" / self.module
+        path = source / Path(self.package).name / self.module
         text = path.read_text()
         found = text.count(self.line)
         assert found == 1, (
@@ -37,16 +42,16 @@ class Mutant(msgspec.Struct, frozen=True):
         path.write_text(text.replace(self.line, self.instead))
 
 
-def outcome_of(mutant: Mutant | None, caught_by: str, folder: Path) -> tuple[int, str]:
-    """Run the tests over a copy of the package; pytest's exit status and what it printed."""
+def outcome_of(mutant: Mutant, folder: Path) -> tuple[int, str]:
+    """Run the test over a changed copy of the package; pytest's exit status and what it printed."""
     source = folder / "src"
-    shutil.copytree(ROOT / "src" / "busway", source / "busway")
-    if mutant is not None:
-        mutant.applied_to(source)
-    where, _, expression = caught_by.partition(" ")
+    package = ROOT / mutant.package
+    shutil.copytree(package, source / package.name)
+    mutant.applied_to(source)
+    where, _, expression = mutant.caught_by.partition(" ")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", where]
     # What waits for something that the mutant never does is ended soon: that is noticed, too.
-    command += ["--timeout=30", "-o", "faulthandler_timeout=50"]
+    command += [f"--timeout={PATIENCE}", "-o", f"faulthandler_timeout={2 * PATIENCE}"]
     if expression:
         command += ["-k", expression]
     ran = subprocess.run(
