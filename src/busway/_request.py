@@ -8,7 +8,7 @@ import anyio
 import msgspec
 
 from ._context import current
-from ._convert import converter
+from ._convert import cached_converter
 from ._options import due_of
 from ._publisher import Publisher, may_wait
 from ._replies import confirms, failed
@@ -71,7 +71,7 @@ class Requests:
                 "annotated -> None never replies)"
             )
         if failed(waiting.reply):
-            detail: dict[str, Any] = converter(dict)(waiting.reply)
+            detail: dict[str, Any] = cached_converter(dict)(waiting.reply)
             raise RequestFailed(str(detail.get("reason", "")), str(detail.get("kind", "")))
         return waiting.reply
 

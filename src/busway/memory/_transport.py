@@ -100,21 +100,31 @@ class MemoryTransport:
 
     async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
+        for item in items:
+            if isinstance(taken := self._take(item), Mailbox):
+                break
+            outcomes.append(taken)
+        else:
+            return outcomes  # most find room, and a scope with a deadline costs more than all this
         with anyio.move_on_after(timeout):
-            for item in items:
-                outcomes.append(await self._send_one(item))
+            for item in items[len(outcomes) :]:
+                while isinstance(taken := self._take(item), Mailbox):
+                    await taken.wait_for_room()
+                outcomes.append(taken)
         late = TransportError(f"no room in a full mailbox within {timeout:g} s")
         outcomes.extend(NotWritten(late) for _ in range(len(items) - len(outcomes)))
         return outcomes
 
-    async def _send_one(self, item: Outgoing) -> Outcome:
+    def _take(self, item: Outgoing) -> Outcome | Mailbox:
+        """What became of it; or the mailbox in which its sender has to wait for room."""
         try:
             if self._encodes and isinstance(item.content, Envelope):
                 content = decode(item.encoder.encode(item.content))
                 item = msgspec.structs.replace(item, content=content)
             if item.waits and item.address.purpose is Purpose.EVENT and item.due is None:
-                while full := [box for box in self._boxes.targets(item) if box.full]:
-                    await full[0].wait_for_room()
+                for box in self._boxes.targets(item):
+                    if box.full:
+                        return box
             self.accept(item)
         except BuswayError as error:
             return NotWritten(error)
