@@ -5,8 +5,8 @@
 # under CI=true with sudo, too), a Docker engine. What still cannot be tested after that is listed
 # at the end of the tests' run, and fails it when CI=true.
 
-if [ -n "$BUSWAY_TEST_REDIS_URL" ]; then
-    echo "need_redis: the tests use BUSWAY_TEST_REDIS_URL"
+# Who names a server wants no other one installed, except where nothing may stay untested.
+if [ -n "$BUSWAY_TEST_REDIS_URL" ] && [ "$CI" != true ]; then
     exit 0
 fi
 

@@ -2,7 +2,7 @@
 
 A test that asks for a server where none can be started is skipped, and the run ends with a list of
 such tests. With ``CI=true`` the run has failed then: on a machine that is there for nothing else, a
-missing server is a mistake.
+missing server is a mistake. The list is also written to the file BUSWAY_NOT_TESTED.
 
 The fixtures of the session are shared: use keys of your own, and leave the servers as they were.
 ``own_redis`` is one for a single test, to be killed and restarted.
@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -128,6 +129,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
     for line in told():
         terminalreporter.line(line, red=True)
+    if "BUSWAY_NOT_TESTED" in os.environ:
+        text = "".join(f"{line}\n" for line in told())
+        Path(os.environ["BUSWAY_NOT_TESTED"]).write_text(text)
 
 
 def told() -> Iterator[str]:

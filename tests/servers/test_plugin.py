@@ -37,7 +37,7 @@ def test_of_another_system():
 def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run TESTS, with the environment as given on top of one that says nothing of CI."""
     (folder / "test_something.py").write_text(TESTS)
-    ours = {"CI", "BUSWAY_TEST_REDIS_URL"}
+    ours = {"CI", "BUSWAY_NOT_TESTED", "BUSWAY_TEST_REDIS_URL"}
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -72,6 +72,12 @@ def test_what_was_not_run_is_listed_at_the_end(tmp_path: Path, nothing: str) -> 
     assert "test_something.py: 3" in end
     assert "of another kind" not in end
     assert ran.returncode == pytest.ExitCode.OK
+
+
+def test_the_list_is_written_for_who_goes_on_after_the_tests(tmp_path: Path, nothing: str) -> None:
+    file = tmp_path / "not-tested"
+    run(tmp_path, PATH=nothing, BUSWAY_NOT_TESTED=str(file))
+    assert "3 tests were not run for want of a server" in file.read_text()
 
 
 def test_what_was_not_run_is_a_failure_in_ci(tmp_path: Path, nothing: str) -> None:
