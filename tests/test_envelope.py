@@ -14,7 +14,8 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from busway import Bus, Envelope, Message, OptionError, event, message
+from busway import Bus, Envelope, Message, OptionError, event
+from busway.message import _envelope
 from tests.helping import URLS
 
 __all__: list[str] = []
@@ -240,7 +241,7 @@ def test_envelopes_without_headers_share_none_and_nobody_can_add_one() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_makes_ids_whatever_a_thread_of_its_parent_was_doing() -> None:
     """The child has the lock as it was, and not the thread that would let go of it."""
-    with message._identify:
+    with _envelope._identify:
         child = os.fork()
         if not child:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
