@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
+from ._composing import Composer
 from ._group import Channels, GroupRunner, Life
-from ._handling import Handling
-from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
 from ._routing import matcher
-from ._runtime import Runtime
 from ._spec import Spec
 from ._subscription import Subscription
 from .errors import GroupError, OptionError
-from .message import BusPart, Envelope
-from .middleware import Mark, Middleware, dedupe
-from .transport import Delivery
+from .message import BusPart
 
 __all__ = ["Groups"]
 
@@ -25,23 +21,20 @@ class Groups:
 
     def __init__(
         self,
-        runtime: Runtime,
+        service: str,
         *,
         member: str,
         bound: int,
         channels: Channels,
-        middleware: Sequence[Middleware | Mark],
+        composer: Composer,
     ) -> None:
         self.runners: dict[str, GroupRunner] = {}
-        self._runtime = runtime
+        self._service = service
         self._member = member
         self._bound = bound
         self._channels = channels
-        self._middleware = middleware
+        self._composer = composer
         self._defaults: dict[str, Spec] = {}
-        self._calls: dict[Handling, Call] = {}
-        self._untell: dict[Handling, Callable[[], None]] = {}
-        """The handlers whose successes hooks are told of, with what ends it."""
 
     def add(
         self,
@@ -68,10 +61,7 @@ class Groups:
             )
         subscription = Subscription(name, specs, runner, remove)
         for spec in specs:
-            handling = Handling(spec.name, spec.patterns, _never, options.retry)
-            handling.returns = spec.signature.returns
-            self._compose(subscription, spec, handling, bus)
-            subscription.handlings.append(handling)
+            subscription.handlings.append(self._composer.compose(subscription, spec, bus))
         for handling in subscription.handlings:
             runner.routes.add(handling)
         runner.subscriptions.append(subscription)
@@ -87,8 +77,7 @@ class Groups:
             runner.subscriptions.remove(subscription)
             for handling in subscription.handlings:
                 runner.routes.remove(handling)
-                self._calls.pop(handling)
-                self._untell.pop(handling, None)
+                self._composer.forget(handling)
         if runner.subscriptions:
             return True
         if self.runners.get(runner.name) is runner:
@@ -115,7 +104,7 @@ class Groups:
         return list(chosen.values())
 
     def _default(self, name: str, spec: Spec) -> str:
-        group = f"{self._runtime.service}.{name}"
+        group = f"{self._service}.{name}"
         other = self._defaults.setdefault(group, spec)
         if other.function != spec.function and group in self.runners:
             raise GroupError(
@@ -126,62 +115,8 @@ class Groups:
         self._defaults[group] = spec
         return group
 
-    def _compose(
-        self, subscription: Subscription, spec: Spec, handling: Handling, bus: BusPart
-    ) -> None:
-        options = spec.options
-        own = list(options.middleware)
-        around = [*self._middleware, *own]
-        if options.dedupe is not None:
-            # Outermost: an event is marked as handled only when all around its handler succeeded.
-            # Inside of a middleware that then fails (a commit), its retry would be taken for a
-            # duplicate, and the event be lost.
-            own.insert(0, dedupe(options.dedupe))
-            around.insert(0, own[0])
-        in_batches = options.batch is not None
-        call = Call(
-            spec.function,
-            spec.signature,
-            subscription.group,
-            bus,
-            self._runtime,
-            own if in_batches else around,
-            options.timeout,
-            subscription,
-        )
-        if in_batches:
-            convert, invoke = batch_invoke(call)
-            handling.convert, handling.invoke_batch = convert, invoke
-
-            def alone(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
-                return invoke([delivery], [convert(envelope)])
-
-            handling.invoke = alone
-        else:
-            handling.invoke = single_invoke(call)
-            handling.exact = exact_class(call)
-            handling.direct = spec.function
-        self._calls[handling] = call
-        if self._runtime.watchers.handled:
-            self._untell[handling] = tell_handled(call, handling)
-
-    def watch(self) -> None:
-        """Hooks came or went: let the handlers tell of their successes if anybody listens."""
-        if not self._runtime.watchers.handled:
-            for untell in self._untell.values():
-                untell()
-            self._untell.clear()
-            return
-        for handling, call in self._calls.items():
-            if handling not in self._untell:
-                self._untell[handling] = tell_handled(call, handling)
-
 
 Remove = Callable[[Subscription], Awaitable[None]]
-
-
-def _never(envelope: Envelope, delivery: Delivery) -> Any:
-    raise AssertionError("composed before it is called")
 
 
 def _is_chosen(runner: GroupRunner, choice: str) -> bool:

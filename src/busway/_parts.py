@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ._channels import Channels
+from ._composing import Composer
 from ._declared import declaration_of, declared_for
 from ._drain import Drain
 from ._emit import Emitter
@@ -154,12 +155,13 @@ class Parts:
         self.sealer = Sealer(self.runtime, self.channels, settings.validate)
         self.publisher = Publisher(self.runtime, self.sealer, fail_open=settings.fail_open)
         self.instance = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self.composer = Composer(self.runtime, settings.middleware)
         self.groups = Groups(
-            self.runtime,
+            settings.service,
             member=self.instance,
             bound=settings.max_in_flight,
             channels=self.channels.holding,
-            middleware=settings.middleware,
+            composer=self.composer,
         )
         self.drain = Drain(self.runtime)
         self.host = Host(self.runtime, self.drain)
@@ -202,7 +204,7 @@ class Parts:
         self._rewatch()
 
     def _rewatch(self) -> None:
-        self.groups.watch()
+        self.composer.watch()
         self.publisher.watched = bool(self.runtime.watchers.published)
         if self._open_express in self.host.on_state:
             self._open_express(self.host.state)
