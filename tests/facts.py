@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -10,7 +11,17 @@ import anyio.lowlevel
 
 from busway import Backoff, Bus, Message, Retry
 
-__all__ = ["PATIENCE", "LeapingClock", "Seen", "letters", "noting", "quick", "turns", "until"]
+__all__ = [
+    "PATIENCE",
+    "LeapingClock",
+    "Seen",
+    "letters",
+    "noting",
+    "quick",
+    "turns",
+    "until",
+    "up",
+]
 
 PATIENCE = 20.0
 """Seconds after which a test has failed; no test takes a tenth of it."""
@@ -49,6 +60,14 @@ def noting(seen: Seen) -> Callable[[Any, Message[Any]], Awaitable[None]]:
         seen.add(data)
 
     return note
+
+
+@asynccontextmanager
+async def up(bus: Bus) -> AsyncGenerator[Bus]:
+    """The bus, up. A test that waits in here for what never comes fails, and does not hang."""
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            yield bus
 
 
 async def until(fact: Callable[[], bool]) -> None:

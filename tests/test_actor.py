@@ -12,7 +12,7 @@ import pytest
 from busway import Actor, Bus, Message, Supervise, event, on
 from busway.errors import GroupError, HandlerError, OptionError, Reject, RetryLater
 from busway.memory import MemoryTransport
-from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, until
+from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -53,10 +53,9 @@ class Counter(Actor):
 async def test_one_delivery_at_a_time() -> None:
     bus, counter = Bus(), Counter()
     bus.add(counter)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(50):
-                await bus.publish(Counted(str(n % 3)))
+    async with up(bus):
+        for n in range(50):
+            await bus.publish(Counted(str(n % 3)))
     assert counter.most == 1
     assert sum(counter.totals.values()) == 50
 
@@ -64,10 +63,9 @@ async def test_one_delivery_at_a_time() -> None:
 async def test_with_concurrency_one_per_key() -> None:
     bus, counter = Bus(), Counter()
     bus.add(counter, concurrency=4)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(90):
-                await bus.publish(Counted(str(n % 3)))
+    async with up(bus):
+        for n in range(90):
+            await bus.publish(Counted(str(n % 3)))
     assert 1 < counter.most <= 3
     assert counter.totals == {"0": 30, "1": 30, "2": 30}
 
@@ -96,9 +94,8 @@ async def test_on_start_is_before_the_first_event_and_on_stop_after_the_last() -
             order.append("stop")
 
     bus.add(Loud())
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
     assert order == ["start", "event", "stop"]
     assert counter.life == []
 
@@ -120,17 +117,16 @@ async def test_an_on_start_that_raises_keeps_the_bus_from_starting() -> None:
 
 async def test_an_actor_added_at_run_time_starts_and_stops() -> None:
     bus, counter = Bus(), Counter()
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            subscription = bus.add(counter)
-            await subscription.ready()
-            await bus.publish(Counted("a"))
-            await bus.drain()
-            assert counter.life == ["start"]
-            await subscription.stop()
-            assert counter.life == ["start", "stop"]
-            await subscription.stop()
-            await bus.publish(Counted("a"))
+    async with up(bus):
+        subscription = bus.add(counter)
+        await subscription.ready()
+        await bus.publish(Counted("a"))
+        await bus.drain()
+        assert counter.life == ["start"]
+        await subscription.stop()
+        assert counter.life == ["start", "stop"]
+        await subscription.stop()
+        await bus.publish(Counted("a"))
     assert counter.totals == {"a": 1}
     assert counter.life == ["start", "stop"]
 
@@ -142,22 +138,20 @@ async def test_an_actor_that_cannot_start_at_run_time_does_not_take_the_bus_with
 
     bus, seen = Bus(), Seen()
     bus.add(noting(seen), "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            subscription = bus.add(Sour())
-            with pytest.raises(ZeroDivisionError, match="sour"):
-                await subscription.ready()
-            await bus.publish("a.b", 1)
-            await seen.count(1)
+    async with up(bus):
+        subscription = bus.add(Sour())
+        with pytest.raises(ZeroDivisionError, match="sour"):
+            await subscription.ready()
+        await bus.publish("a.b", 1)
+        await seen.count(1)
 
 
 async def test_an_actor_can_be_asked() -> None:
     bus = Bus()
     bus.add(Counter())
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            assert await bus.request(Counted("a", 5)) == 5
-            assert await bus.request(Counted("a", 2)) == 7
+    async with up(bus):
+        assert await bus.request(Counted("a", 5)) == 5
+        assert await bus.request(Counted("a", 2)) == 7
 
 
 def test_two_methods_of_equal_patterns_are_an_error_that_names_both() -> None:
@@ -218,12 +212,11 @@ class Fragile(Actor):
 async def test_restart_brackets_a_failure_and_the_event_is_retried() -> None:
     bus, actor = Bus(retry=quick(2)), Fragile()
     bus.add(actor, group="g", supervise=Supervise("restart", max_restarts=10))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("fragile.a", "breaks")
-            await letters(bus, "g", 1)
-            await bus.publish("fragile.a", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("fragile.a", "breaks")
+        await letters(bus, "g", 1)
+        await bus.publish("fragile.a", 1)
+        await bus.drain()
     assert actor.life == ["start", "stop", "start", "stop", "start", "stop"]
     assert actor.seen.items == [("breaks", 1), ("breaks", 2), (1, 1)]
 
@@ -231,12 +224,11 @@ async def test_restart_brackets_a_failure_and_the_event_is_retried() -> None:
 async def test_what_the_actor_decides_itself_is_no_failure() -> None:
     bus, actor = Bus(retry=quick(2)), Fragile()
     bus.add(actor, group="g", supervise=Supervise("restart"))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("fragile.a", "rejects")
-            await bus.publish("fragile.a", "later")
-            await letters(bus, "g", 2)
-            assert actor.life == ["start"]
+    async with up(bus):
+        await bus.publish("fragile.a", "rejects")
+        await bus.publish("fragile.a", "later")
+        await letters(bus, "g", 2)
+        assert actor.life == ["start"]
 
 
 async def test_more_restarts_than_allowed_within_the_time_stop_it() -> None:
@@ -244,22 +236,21 @@ async def test_more_restarts_than_allowed_within_the_time_stop_it() -> None:
     transport = MemoryTransport(clock=clock)
     bus, actor = Bus(transport, retry=quick(1), clock=clock), Fragile()
     bus.add(actor, group="g", supervise=Supervise("restart", max_restarts=2, within=60.0))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in (1, 2):
-                await bus.publish("fragile.a", "breaks")
-                await letters(bus, "g", n)
-            clock.leap(61.0)  # those are forgotten
-            for n in (3, 4):
-                await bus.publish("fragile.a", "breaks")
-                await letters(bus, "g", n)
-            assert bus.running
+    async with up(bus):
+        for n in (1, 2):
             await bus.publish("fragile.a", "breaks")
-            await until(lambda: actor.life.count("stop") == 5)
-            await bus.publish("fragile.a", 6)
-            (state,) = await bus.groups()
-            assert state.members == 0
-            assert state.lag in (1, 2)
+            await letters(bus, "g", n)
+        clock.leap(61.0)  # those are forgotten
+        for n in (3, 4):
+            await bus.publish("fragile.a", "breaks")
+            await letters(bus, "g", n)
+        assert bus.running
+        await bus.publish("fragile.a", "breaks")
+        await until(lambda: actor.life.count("stop") == 5)
+        await bus.publish("fragile.a", 6)
+        (state,) = await bus.groups()
+        assert state.members == 0
+        assert state.lag in (1, 2)
     assert actor.life.count("start") == 5
     assert actor.life[-1] == "stop"
     assert (6, 1) not in actor.seen.items
@@ -271,25 +262,23 @@ async def test_stop_leaves_its_events_for_another_process() -> None:
     actor, seen = Fragile(), Seen()
     one.add(actor, group="g", supervise=Supervise("stop"))
     two.add(noting(seen), "fragile.**", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with one:
-            await one.publish("fragile.a", "breaks")
-            await one.publish("fragile.a", 2)
-            await until(lambda: actor.life == ["start", "stop"])
-            async with two:
-                assert sorted(map(str, await seen.count(2))) == ["2", "breaks"]
+    async with up(one):
+        await one.publish("fragile.a", "breaks")
+        await one.publish("fragile.a", 2)
+        await until(lambda: actor.life == ["start", "stop"])
+        async with two:
+            assert sorted(map(str, await seen.count(2))) == ["2", "breaks"]
     assert actor.seen.items == [("breaks", 1)]
 
 
 async def test_a_restart_that_cannot_start_stops_it() -> None:
     bus, actor = Bus(retry=quick(1)), Fragile()
     bus.add(actor, group="g", supervise=Supervise("restart"))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            actor.start_fails = True
-            await bus.publish("fragile.a", "breaks")
-            await until(lambda: not bus.stats().groups)
-            assert bus.running
+    async with up(bus):
+        actor.start_fails = True
+        await bus.publish("fragile.a", "breaks")
+        await until(lambda: not bus.stats().groups)
+        assert bus.running
 
 
 async def test_escalate_stops_the_whole_bus() -> None:

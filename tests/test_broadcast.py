@@ -11,7 +11,7 @@ from busway import Backoff, Bus, Message, Retry
 from busway.errors import OptionError
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until
+from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -35,16 +35,15 @@ async def test_it_begins_now_and_leaves_nothing_behind() -> None:
     transport = MemoryTransport(history=100)
     publisher, bus, seen = Bus(transport), Bus(transport), Seen()
     bus.add(noting(seen), "a.b", broadcast=True, group="cache")
-    with anyio.fail_after(PATIENCE):
-        async with publisher:
-            await publisher.publish("a.b", "before")
-            async with bus:
-                await publisher.publish("a.b", "while")
-                await seen.count(1)
-            assert await transport.groups() == []
-            await publisher.publish("a.b", "after")
-            async with bus:
-                await turns()
+    async with up(publisher):
+        await publisher.publish("a.b", "before")
+        async with bus:
+            await publisher.publish("a.b", "while")
+            await seen.count(1)
+        assert await transport.groups() == []
+        await publisher.publish("a.b", "after")
+        async with bus:
+            await turns()
     assert seen.items == ["while"]
 
 
@@ -67,13 +66,12 @@ async def test_what_fails_is_tried_again_here_and_then_dropped_without_a_letter(
             raise ValueError("no")
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.publish("a.b", 2)
-            await bus.drain()
-            (state,) = await bus.groups()
-            assert state.dead == 0
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.publish("a.b", 2)
+        await bus.drain()
+        (state,) = await bus.groups()
+        assert state.dead == 0
     assert sorted(attempts.items) == [1, 1, 2, 3]
     assert seen.items == [2]
     assert bus.stats().dropped == 1
@@ -91,14 +89,13 @@ async def test_a_long_wait_stays_in_this_process() -> None:
         if message.attempt == 1:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await until(lambda: bus.stats().groups[0].waiting == 1)
-            (state,) = await bus.groups()
-            assert (state.delayed, state.pending) == (0, 1)
-            clock.leap(60)
-            assert await seen.count(2) == [1, 2]
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await until(lambda: bus.stats().groups[0].waiting == 1)
+        (state,) = await bus.groups()
+        assert (state.delayed, state.pending) == (0, 1)
+        clock.leap(60)
+        assert await seen.count(2) == [1, 2]
 
 
 def test_broadcast_begins_now_and_takes_no_other_start() -> None:

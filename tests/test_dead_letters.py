@@ -15,7 +15,7 @@ from busway.memory import MemoryTransport
 from busway.message import Envelope
 from busway.testing import Flaky
 from busway.transport import Address, Outgoing, Purpose, Raw
-from tests.facts import PATIENCE, Seen, letters, noting, quick, until
+from tests.facts import PATIENCE, Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -65,10 +65,9 @@ async def test_a_traceback_is_bounded() -> None:
     async def handle(data: Any) -> None:
         raise ValueError("x" * 100_000)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            (letter,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        (letter,) = await letters(bus, "g", 1)
     assert len(letter.traceback) <= 8192
     assert len(letter.reason) < 8192
 
@@ -255,16 +254,15 @@ async def test_bytes_that_are_no_envelope_are_a_letter_and_are_never_replayed() 
     transport = MemoryTransport()
     bus, seen = Bus(transport), Seen()
     bus.add(noting(seen), "a.*", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            raw = Raw(b"\xff", "text/odd", {"h": "v"}, "no JSON")
-            address = Address("a", Purpose.RETRY, "g")
-            await transport.send([Outgoing(raw, address, bus._parts.runtime.encoder)], timeout=1.0)
-            (letter,) = await letters(bus, "g", 1)
-            await bus.publish("a.b", 1)
-            await seen.count(1)
-            done = await bus.dead_letters("g").replay()
-            assert (done.replayed, done.skipped) == ((), (letter.id,))
+    async with up(bus):
+        raw = Raw(b"\xff", "text/odd", {"h": "v"}, "no JSON")
+        address = Address("a", Purpose.RETRY, "g")
+        await transport.send([Outgoing(raw, address, bus._parts.runtime.encoder)], timeout=1.0)
+        (letter,) = await letters(bus, "g", 1)
+        await bus.publish("a.b", 1)
+        await seen.count(1)
+        done = await bus.dead_letters("g").replay()
+        assert (done.replayed, done.skipped) == ((), (letter.id,))
     assert letter.content == raw
     assert letter.envelope is None
     assert (letter.kind, letter.reason) == ("Undecodable", "no JSON")
@@ -277,12 +275,11 @@ async def test_data_that_does_not_fit_the_handler_is_set_aside_at_once() -> None
     async def handle(data: int) -> None:
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "no number")
-            await bus.publish("a.b", 2)
-            (letter,) = await letters(bus, "g", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", "no number")
+        await bus.publish("a.b", 2)
+        (letter,) = await letters(bus, "g", 1)
+        await bus.drain()
     assert seen.items == [2]
     assert (letter.kind, letter.attempts) == ("Undecodable", 1)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import anyio
 import pytest
 
 from busway import Bus
 from busway.errors import OptionError
 from busway.testing import PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, turns, until
+from tests.facts import LeapingClock, Seen, noting, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -31,29 +30,27 @@ async def test_it_is_handled_when_it_is_due_and_not_before(transport: Any, kind:
         "timedelta": timedelta(minutes=1),
         "moment": datetime.fromtimestamp(clock.time() + 60, UTC),
     }[kind]
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "late", delay=delay)
-            await bus.publish("a.b", "now")
-            await seen.count(1)
-            clock.leap(59)
-            await turns()
-            assert seen.items == ["now"]
-            clock.leap(1)
-            assert await seen.count(2) == ["now", "late"]
+    async with up(bus):
+        await bus.publish("a.b", "late", delay=delay)
+        await bus.publish("a.b", "now")
+        await seen.count(1)
+        clock.leap(59)
+        await turns()
+        assert seen.items == ["now"]
+        clock.leap(1)
+        assert await seen.count(2) == ["now", "late"]
 
 
 async def test_a_delayed_event_does_not_hold_its_key(transport: Any) -> None:
     clock, seen = LeapingClock(), Seen()
     bus = Bus(transport, service="s", clock=clock)
     bus.add(noting(seen), "a.b", concurrency=2)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "late", key="k", delay=60)
-            await bus.publish("a.b", "now", key="k")
-            await seen.count(1)
-            clock.leap(60)
-            assert await seen.count(2) == ["now", "late"]
+    async with up(bus):
+        await bus.publish("a.b", "late", key="k", delay=60)
+        await bus.publish("a.b", "now", key="k")
+        await seen.count(1)
+        clock.leap(60)
+        assert await seen.count(2) == ["now", "late"]
 
 
 async def test_a_delay_is_its_first_attempt_and_no_retry() -> None:
@@ -64,11 +61,10 @@ async def test_a_delay_is_its_first_attempt_and_no_retry() -> None:
     async def handle(data: Any, message: Any) -> None:
         seen.add(message.attempt)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1, delay=60)
-            clock.leap(60)
-            await seen.count(1)
+    async with up(bus):
+        await bus.publish("a.b", 1, delay=60)
+        clock.leap(60)
+        await seen.count(1)
     assert seen.items == [1]
     assert bus.stats().retried == 0
 
@@ -77,16 +73,15 @@ async def test_what_is_early_here_is_given_back_at_the_stop() -> None:
     transport, clock, seen = PartitionedLog(), LeapingClock(), Seen()
     bus = Bus(transport, service="s", clock=clock)
     bus.add(noting(seen), "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with transport:
-            async with bus:
-                await bus.publish("a.b", 1, delay=60)
-                await until(lambda: bus.stats().groups[0].waiting == 1)
-            clock.leap(60)
-            again = Bus(transport, service="s", clock=clock)
-            again.add(noting(seen), "a.b", group="g")
-            async with again:
-                assert await seen.count(1) == [1]
+    async with up(transport):
+        async with bus:
+            await bus.publish("a.b", 1, delay=60)
+            await until(lambda: bus.stats().groups[0].waiting == 1)
+        clock.leap(60)
+        again = Bus(transport, service="s", clock=clock)
+        again.add(noting(seen), "a.b", group="g")
+        async with again:
+            assert await seen.count(1) == [1]
 
 
 async def test_a_moment_without_a_time_zone_is_refused() -> None:

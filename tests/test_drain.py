@@ -11,7 +11,7 @@ import pytest
 from busway import Backoff, Batch, Bus, Message, Retry
 from busway.errors import StateError, UsageError
 from busway.testing import PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, noting, quick, turns, until
+from tests.facts import LeapingClock, Seen, noting, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -26,11 +26,10 @@ async def test_it_waits_for_what_handlers_publish_in_their_turn() -> None:
         if data < 20:
             await bus.publish("a.b", data + 1)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 0)
-            await bus.drain()
-            assert seen.items == list(range(21))
+    async with up(bus):
+        await bus.publish("a.b", 0)
+        await bus.drain()
+        assert seen.items == list(range(21))
 
 
 @pytest.mark.parametrize("in_place", [0.0, 1.0])
@@ -43,48 +42,44 @@ async def test_it_waits_for_retries(in_place: float) -> None:
         if message.attempt < 4:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
-            assert seen.items == [1, 2, 3, 4]
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
+        assert seen.items == [1, 2, 3, 4]
 
 
 async def test_it_waits_for_what_was_emitted() -> None:
     bus, seen = Bus(), Seen()
     bus.add(noting(seen), "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            bus.emit("a.b", 1)
-            await bus.drain()
-            assert seen.items == [1]
+    async with up(bus):
+        bus.emit("a.b", 1)
+        await bus.drain()
+        assert seen.items == [1]
 
 
 async def test_it_does_not_wait_for_what_was_published_with_a_delay() -> None:
     clock, seen = LeapingClock(), Seen()
     bus = Bus(clock=clock)
     bus.add(noting(seen), "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1, delay=60)
-            await bus.drain()
-            assert seen.items == []
+    async with up(bus):
+        await bus.publish("a.b", 1, delay=60)
+        await bus.drain()
+        assert seen.items == []
 
 
 async def test_it_does_not_wait_for_a_delay_that_is_kept_in_this_process() -> None:
     clock, seen = LeapingClock(), Seen()
     bus = Bus(PartitionedLog(), service="s", clock=clock)
     bus.add(noting(seen), "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1, delay=60)
-            await until(lambda: bus.stats().groups[0].waiting == 1)
-            with anyio.move_on_after(5.0) as scope:
-                for runner in bus._parts.groups.runners.values():
-                    assert runner.consumer is not None
-                    await runner.consumer.finished_before(float("inf"))
-            assert not scope.cancelled_caught
-            assert seen.items == []
+    async with up(bus):
+        await bus.publish("a.b", 1, delay=60)
+        await until(lambda: bus.stats().groups[0].waiting == 1)
+        with anyio.move_on_after(5.0) as scope:
+            for runner in bus._parts.groups.runners.values():
+                assert runner.consumer is not None
+                await runner.consumer.finished_before(float("inf"))
+        assert not scope.cancelled_caught
+        assert seen.items == []
 
 
 async def test_it_raises_when_time_is_over() -> None:
@@ -95,12 +90,11 @@ async def test_it_raises_when_time_is_over() -> None:
     async def handle(data: Any) -> None:
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            with pytest.raises(TimeoutError):
-                await bus.drain(timeout=0.05)
-            await bus.stop(grace=0)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        with pytest.raises(TimeoutError):
+            await bus.drain(timeout=0.05)
+        await bus.stop(grace=0)
 
 
 async def test_it_does_not_wait_for_a_paused_group() -> None:
@@ -108,11 +102,10 @@ async def test_it_does_not_wait_for_a_paused_group() -> None:
     subscription = bus.add(noting(seen), "a.b", group="paused")
     bus.add(noting(other), "a.b", group="other")
     subscription.pause()
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
-            assert (seen.items, other.items) == ([], [1])
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
+        assert (seen.items, other.items) == ([], [1])
 
 
 async def test_a_pause_while_it_waits_lets_it_go() -> None:
@@ -123,20 +116,19 @@ async def test_a_pause_while_it_waits_lets_it_go() -> None:
         raise ValueError("no")
 
     subscription = bus.add(handle, "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("a.b", 1)
-            await until(lambda: bus.stats().retried == 1)
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("a.b", 1)
+        await until(lambda: bus.stats().retried == 1)
 
-            async def drain() -> None:
-                await bus.drain()
-                drained.set()
+        async def drain() -> None:
+            await bus.drain()
+            drained.set()
 
-            tasks.start_soon(drain)
-            await turns()
-            assert not drained.is_set()
-            subscription.pause()
-            await drained.wait()
+        tasks.start_soon(drain)
+        await turns()
+        assert not drained.is_set()
+        subscription.pause()
+        await drained.wait()
 
 
 @pytest.mark.parametrize("later", [True, False])
@@ -155,10 +147,9 @@ async def test_a_handler_that_would_wait_for_itself_is_told_what_to_do(
         await drain(data)
 
     bus.add(drain_all if batch else drain, "a.b", batch=batch)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await told.count(1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await told.count(1)
 
 
 async def test_a_handler_may_drain_another_bus() -> None:
@@ -171,10 +162,9 @@ async def test_a_handler_may_drain_another_bus() -> None:
         await second.drain()
         assert seen.items == [1]
 
-    with anyio.fail_after(PATIENCE):
-        async with second, first:
-            await first.publish("a.b", 1)
-            await first.drain()
+    async with up(second), first:
+        await first.publish("a.b", 1)
+        await first.drain()
     assert first.stats().failed == 0
 
 

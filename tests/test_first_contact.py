@@ -14,7 +14,7 @@ import busway._stopping
 from busway import Bus, Reject, event
 from busway.errors import EventError, GroupError, HandlerError, OptionError
 from busway.middleware import log
-from tests.facts import PATIENCE, until
+from tests.facts import PATIENCE, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -106,13 +106,12 @@ async def test_a_stop_that_takes_long_says_what_it_waits_for(
         entered.set()
         await leave.wait()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("a", 1)
-            await entered.wait()
-            tasks.start_soon(bus.stop)
-            await until(lambda: "stopping: 1 in flight, up to 30 s left" in caplog.messages)
-            leave.set()
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("a", 1)
+        await entered.wait()
+        tasks.start_soon(bus.stop)
+        await until(lambda: "stopping: 1 in flight, up to 30 s left" in caplog.messages)
+        leave.set()
     assert len(caplog.messages) == 1
 
 
@@ -130,13 +129,12 @@ async def test_a_stop_that_waits_for_a_thread_says_so_once(
     async def stop() -> None:
         await bus.stop(grace=0)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("a", 1)
-            await until(entered.is_set)
-            tasks.start_soon(stop)
-            await until(lambda: any("cannot be cancelled" in each for each in caplog.messages))
-            leave.set()
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("a", 1)
+        await until(entered.is_set)
+        tasks.start_soon(stop)
+        await until(lambda: any("cannot be cancelled" in each for each in caplog.messages))
+        leave.set()
     assert sum("cannot be cancelled" in each for each in caplog.messages) == 1
 
 

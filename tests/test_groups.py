@@ -11,7 +11,7 @@ from busway import Batch, Bus
 from busway.errors import GroupError, StateError
 from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
-from tests.facts import PATIENCE, Seen, noting, quick
+from tests.facts import Seen, noting, quick, up
 
 pytestmark = pytest.mark.anyio
 
@@ -24,11 +24,10 @@ async def test_every_group_gets_every_event_and_inside_a_group_one_handler_does(
     bus.add(noting(billing), "a.b", group="billing")
     bus.add(noting(billing), "a.b", group="billing")
     bus.add(noting(mail), "a.b", group="mail")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(10):
-                await bus.publish("a.b", n)
-            await bus.drain()
+    async with up(bus):
+        for n in range(10):
+            await bus.publish("a.b", n)
+        await bus.drain()
     assert billing.items == list(range(10))
     assert mail.items == list(range(10))
 
@@ -37,11 +36,10 @@ async def test_equal_patterns_compete_and_take_turns() -> None:
     bus, one, two = Bus(), Seen(), Seen()
     bus.add(noting(one), "a.*", group="g")
     bus.add(noting(two), "a.*", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(10):
-                await bus.publish("a.b", n)
-            await bus.drain()
+    async with up(bus):
+        for n in range(10):
+            await bus.publish("a.b", n)
+        await bus.drain()
     assert one.items == [0, 2, 4, 6, 8]
     assert two.items == [1, 3, 5, 7, 9]
 
@@ -51,11 +49,10 @@ async def test_the_most_specific_pattern_gets_the_event() -> None:
     seen = {pattern: Seen() for pattern in ("**", "order.*", "order.placed")}
     for pattern, each in seen.items():
         bus.add(noting(each), pattern, group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for topic in ("order.placed", "order.paid", "user.renamed"):
-                await bus.publish(topic, topic)
-            await bus.drain()
+    async with up(bus):
+        for topic in ("order.placed", "order.paid", "user.renamed"):
+            await bus.publish(topic, topic)
+        await bus.drain()
     assert seen["order.placed"].items == ["order.placed"]
     assert seen["order.*"].items == ["order.paid"]
     assert seen["**"].items == ["user.renamed"]
@@ -192,13 +189,12 @@ async def test_an_event_that_only_another_member_matches_reaches_it() -> None:
     placed, paid = Seen(), Seen()
     one.add(noting(placed), "order.placed", group="g")
     two.add(noting(paid), "order.paid", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with one, two:
-            for n in range(20):
-                await one.publish("order.placed", n)
-                await two.publish("order.paid", n)
-            await placed.count(20)
-            await paid.count(20)
+    async with up(one), two:
+        for n in range(20):
+            await one.publish("order.placed", n)
+            await two.publish("order.paid", n)
+        await placed.count(20)
+        await paid.count(20)
     assert sorted(placed.items) == sorted(paid.items) == list(range(20))
     assert one.stats().unmatched == two.stats().unmatched == 0
 
@@ -213,11 +209,10 @@ async def test_handing_an_event_to_another_member_uses_no_attempt() -> None:
         attempts.add(message.attempt)
 
     two.add(handle, "order.paid", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with one, two:
-            for _ in range(10):
-                await one.publish("order.paid", 1)
-            await attempts.count(10)
+    async with up(one), two:
+        for _ in range(10):
+            await one.publish("order.paid", 1)
+        await attempts.count(10)
     assert set(attempts.items) == {1}
 
 
@@ -227,15 +222,14 @@ async def test_what_was_handed_on_and_is_nobodys_any_more_becomes_a_dead_letter(
     one.add(noting(Seen()), "order.placed", group="g")
     other = two.add(noting(Seen()), "order.paid", group="g")
     other.pause()
-    with anyio.fail_after(PATIENCE):
-        async with one:
-            async with two:
-                await one.publish("order.paid", 1)
-                await wait_for_handing_on(one, transport)
-            found: list[Any] = []
-            while not found:
-                await anyio.sleep(0.001)
-                found = await one.dead_letters("g").list()
+    async with up(one):
+        async with two:
+            await one.publish("order.paid", 1)
+            await wait_for_handing_on(one, transport)
+        found: list[Any] = []
+        while not found:
+            await anyio.sleep(0.001)
+            found = await one.dead_letters("g").list()
     assert "no handler of this group matches" in found[0].verdict
 
 

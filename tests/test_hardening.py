@@ -12,7 +12,7 @@ from busway import Actor, Backoff, Batch, Bus, Retry, RetryLater, on
 from busway.errors import StateError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
-from tests.facts import PATIENCE, Seen, noting, turns, until
+from tests.facts import PATIENCE, Seen, noting, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +35,9 @@ async def test_a_batch_handler_that_publishes_into_its_own_full_group_does_not_w
                     await bus.publish("a.b", n)
 
     bus.add(handle, "a.b", batch=Batch(1, within=0.01))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 0)
-            await seen.count(7)
+    async with up(bus):
+        await bus.publish("a.b", 0)
+        await seen.count(7)
     assert seen.items == list(range(7))
 
 
@@ -80,13 +79,12 @@ async def test_events_of_a_key_that_failed_in_one_batch_come_again_in_order() ->
             done.add(each)
 
     bus.add(handle, "a.b", batch=Batch(8, within=0.05))
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(8):
-                await bus.publish("a.b", n, key="k")
-            await until(lambda: len(batches) == 1)
-            await bus.publish("a.b", 8, key="k")
-            await done.count(9)
+    async with up(bus):
+        for n in range(8):
+            await bus.publish("a.b", n, key="k")
+        await until(lambda: len(batches) == 1)
+        await bus.publish("a.b", 8, key="k")
+        await done.count(9)
     assert done.items == list(range(9))
 
 
@@ -104,10 +102,9 @@ async def test_two_requests_with_one_id_both_get_the_reply() -> None:
     async def ask() -> None:
         got.append(await bus.request("a.b", 1, id="x", timeout=2))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
-            tasks.start_soon(ask)
+    async with up(bus), anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
     assert got == ["yes", "yes"]
 
 
@@ -180,11 +177,10 @@ async def test_an_error_that_cannot_be_looked_at_is_a_failure_like_any_other(
         raise Prickly
 
     bus.add(one if batch is None else handle, "a.b", batch=batch, group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
-            (letter,) = await bus.dead_letters("g").list()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
+        (letter,) = await bus.dead_letters("g").list()
     assert letter.kind == "Prickly"
 
 
@@ -199,11 +195,10 @@ async def test_a_retry_later_that_forgot_its_wait_is_a_failure_like_any_other() 
         raise Sloppy
 
     bus.add(handle, "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
-            assert len(await bus.dead_letters("g").list()) == 1
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
+        assert len(await bus.dead_letters("g").list()) == 1
 
 
 def test_emit_does_not_raise_when_its_loop_was_thrown_away() -> None:
@@ -244,13 +239,12 @@ async def test_what_may_be_for_an_unknown_member_is_not_acknowledged() -> None:
     bus.add(noting(Seen()), "a.b", group="g")
     theirs = other.add(noting(seen), "a.c", group="g")
     theirs.pause()  # so that the one receives it who has nothing for it
-    with anyio.fail_after(PATIENCE):
-        async with bus, other:
-            mine.fail("announce", times=1)
-            await bus.publish("a.c", 1)
-            await turns()
-            theirs.resume()
-            await until(lambda: len(seen.items) + bus.stats().unmatched > 0)
+    async with up(bus), other:
+        mine.fail("announce", times=1)
+        await bus.publish("a.c", 1)
+        await turns()
+        theirs.resume()
+        await until(lambda: len(seen.items) + bus.stats().unmatched > 0)
     assert seen.items == [1]
 
 
@@ -258,20 +252,19 @@ async def test_a_publisher_waiting_for_room_in_a_group_that_goes_away_goes_on() 
     bus, kept = Bus("memory://?mailbox=1", publish_timeout=2.0), Seen()
     bus.add(noting(kept), "a.b")
     stuck = bus.add(noting(Seen()), "a.b", broadcast=True, group="live")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            stuck.pause()
-            published = 0
+    async with up(bus):
+        stuck.pause()
+        published = 0
 
-            async def publish() -> None:
-                nonlocal published
-                for n in range(50):
-                    await bus.publish("a.b", n)
-                    published += 1
+        async def publish() -> None:
+            nonlocal published
+            for n in range(50):
+                await bus.publish("a.b", n)
+                published += 1
 
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(publish)
-                await turns()
-                assert published < 50
-                await stuck.stop()
-            await kept.count(50)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish)
+            await turns()
+            assert published < 50
+            await stuck.stop()
+        await kept.count(50)

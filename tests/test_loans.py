@@ -12,7 +12,7 @@ import pytest
 from busway import Bus, Envelope
 from busway.memory import NullTransport
 from busway.transport import Delivery, Feed, Group, Loan
-from tests.facts import PATIENCE, until
+from tests.facts import PATIENCE, until, up
 
 __all__: list[str] = []
 
@@ -67,10 +67,9 @@ async def test_nothing_of_a_revoked_loan_starts_and_it_is_released() -> None:
         handled.append(number)
         loan.revoke()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await until(lambda: len(transport.released) == 2)
-            await loan.drained()
+    async with up(bus):
+        await until(lambda: len(transport.released) == 2)
+        await loan.drained()
     assert (handled, transport.acked) == ([0], [0])
     assert sorted(transport.released) == [1, 2]
 

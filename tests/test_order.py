@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from busway import Backoff, Bus, Message, Retry
-from tests.facts import PATIENCE, LeapingClock, Seen, quick, turns, until
+from tests.facts import LeapingClock, Seen, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -38,11 +38,10 @@ async def test_each_key_is_in_order_under_random_delays_and_failures(
             running[message.key] -= 1
         done.add((message.key, data))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(200):
-                await bus.publish("a.b", n, key=str(n % 7))
-            await done.count(200)
+    async with up(bus):
+        for n in range(200):
+            await bus.publish("a.b", n, key=str(n % 7))
+        await done.count(200)
     for key in map(str, range(7)):
         mine = [n for k, n in done.items if k == key]
         assert mine == sorted(mine)
@@ -57,13 +56,12 @@ async def test_different_keys_run_side_by_side() -> None:
         running.add(data)
         await leave.wait()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for key in "aabbcc":
-                await bus.publish("a.b", key, key=key)
-            await running.count(3)
-            assert sorted(running.items) == ["a", "b", "c"]
-            leave.set()
+    async with up(bus):
+        for key in "aabbcc":
+            await bus.publish("a.b", key, key=key)
+        await running.count(3)
+        assert sorted(running.items) == ["a", "b", "c"]
+        leave.set()
 
 
 async def test_events_without_a_key_are_bound_to_no_other() -> None:
@@ -74,12 +72,11 @@ async def test_events_without_a_key_are_bound_to_no_other() -> None:
         running.add(data)
         await leave.wait()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(3):
-                await bus.publish("a.b", n)
-            await running.count(3)
-            leave.set()
+    async with up(bus):
+        for n in range(3):
+            await bus.publish("a.b", n)
+        await running.count(3)
+        leave.set()
 
 
 async def test_no_more_run_at_once_than_concurrency() -> None:
@@ -94,11 +91,10 @@ async def test_no_more_run_at_once_than_concurrency() -> None:
         running -= 1
         done.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(50):
-                await bus.publish("a.b", n)
-            await done.count(50)
+    async with up(bus):
+        for n in range(50):
+            await bus.publish("a.b", n)
+        await done.count(50)
     assert most == 3
 
 
@@ -113,17 +109,16 @@ async def test_order_by_key_keeps_even_an_hours_wait_in_its_lane() -> None:
         if data == "fails" and message.attempt == 1:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "fails", key="one")
-            await bus.publish("a.b", "behind", key="one")
-            await bus.publish("a.b", "free", key="two")
-            await seen.count(2)
-            await until(lambda: bus.stats().groups[0].waiting == 1)
-            await turns()
-            assert ("behind", 1) not in seen.items
-            clock.leap(3600)
-            await seen.count(4)
+    async with up(bus):
+        await bus.publish("a.b", "fails", key="one")
+        await bus.publish("a.b", "behind", key="one")
+        await bus.publish("a.b", "free", key="two")
+        await seen.count(2)
+        await until(lambda: bus.stats().groups[0].waiting == 1)
+        await turns()
+        assert ("behind", 1) not in seen.items
+        clock.leap(3600)
+        await seen.count(4)
     assert seen.items[2:] == [("fails", 2), ("behind", 1)]
 
 
@@ -136,9 +131,8 @@ async def test_a_dead_letter_lets_the_next_of_its_key_pass() -> None:
         if data == 0:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(3):
-                await bus.publish("a.b", n, key="k")
-            await bus.drain()
+    async with up(bus):
+        for n in range(3):
+            await bus.publish("a.b", n, key="k")
+        await bus.drain()
     assert seen.items == [0, 0, 1, 2]

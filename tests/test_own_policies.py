@@ -9,7 +9,7 @@ import pytest
 
 from busway import Bus
 from busway.middleware import MemoryStore
-from tests.facts import PATIENCE, Seen, letters, quick, turns
+from tests.facts import Seen, letters, quick, turns, up
 
 pytestmark = pytest.mark.anyio
 
@@ -38,10 +38,9 @@ async def test_an_event_is_marked_as_handled_only_when_every_middleware_succeede
     async def handle(data: Any) -> None:
         handled.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
     assert handled.items == [1, 1]
     assert commits.items == [1, 2]
 
@@ -53,11 +52,10 @@ async def test_a_duplicate_is_acknowledged_without_the_handler() -> None:
     async def handle(data: Any) -> None:
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1, idempotency_key="once")
-            await bus.publish("a.b", 2, idempotency_key="once")
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1, idempotency_key="once")
+        await bus.publish("a.b", 2, idempotency_key="once")
+        await bus.drain()
     assert seen.items == [1]
 
 
@@ -71,15 +69,14 @@ async def test_a_duplicate_of_what_is_being_handled_waits_without_using_an_attem
         await leave.wait()
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1, idempotency_key="once")
-            await entered.wait()
-            await bus.publish("a.b", 2, idempotency_key="once")
-            await turns()
-            assert await bus.dead_letters("g").list() == []
-            leave.set()
-            await bus.stop(grace=0.2)
+    async with up(bus):
+        await bus.publish("a.b", 1, idempotency_key="once")
+        await entered.wait()
+        await bus.publish("a.b", 2, idempotency_key="once")
+        await turns()
+        assert await bus.dead_letters("g").list() == []
+        leave.set()
+        await bus.stop(grace=0.2)
     assert seen.items == [1]
     assert bus.stats().failed == 0
 
@@ -104,8 +101,7 @@ async def test_the_timeout_is_innermost() -> None:
     async def hang(data: Any) -> None:
         await anyio.sleep_forever()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await letters(bus, "g", 1)
     assert len(told.items) == 1

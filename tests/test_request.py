@@ -15,7 +15,7 @@ from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
 from busway.testing import Flaky, PartitionedLog
 from busway.transport import Purpose
-from tests.facts import PATIENCE, Seen, noting, quick, turns, until
+from tests.facts import PATIENCE, Seen, noting, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +32,8 @@ async def double(data: Double) -> int:
 async def test_the_answer_is_what_the_handler_returned() -> None:
     bus = Bus()
     bus.add(double)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            assert await bus.request(Double(4)) == 8
+    async with up(bus):
+        assert await bus.request(Double(4)) == 8
 
 
 async def test_many_requests_at_once_each_get_their_own_answer() -> None:
@@ -44,11 +43,10 @@ async def test_many_requests_at_once_each_get_their_own_answer() -> None:
     async def ask(n: int) -> None:
         found.add((n, await bus.request(Double(n))))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            for n in range(50):
-                tasks.start_soon(ask, n)
-            await found.count(50)
+    async with up(bus), anyio.create_task_group() as tasks:
+        for n in range(50):
+            tasks.start_soon(ask, n)
+        await found.count(50)
     assert all(answer == 2 * n for n, answer in found.items)
 
 
@@ -60,10 +58,9 @@ async def test_a_handler_that_gives_up_fails_the_request_with_what_it_said() -> 
         attempts.add(message.attempt)
         raise ValueError("too much")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            with pytest.raises(RequestFailed) as caught:
-                await bus.request("ask", 1)
+    async with up(bus):
+        with pytest.raises(RequestFailed) as caught:
+            await bus.request("ask", 1)
     assert (caught.value.kind, caught.value.reason) == ("ValueError", "too much")
     assert attempts.items == [1, 2, 3]
 
@@ -75,10 +72,9 @@ async def test_a_broadcast_handler_that_gives_up_fails_the_request_too() -> None
     async def fail(data: Any) -> None:
         raise Reject("not me")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            with pytest.raises(RequestFailed, match="not me"):
-                await bus.request("ask", 1)
+    async with up(bus):
+        with pytest.raises(RequestFailed, match="not me"):
+            await bus.request("ask", 1)
 
 
 async def test_nobody_answers_within_the_deadline() -> None:
@@ -111,12 +107,11 @@ async def test_the_first_answer_wins_and_further_ones_are_dropped_and_counted() 
         await leave.wait()
         return "slow"
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            assert await bus.request("ask", 1) == "fast"
-            leave.set()
-            await hooks.whys.count(1)
-            assert bus.stats().dropped == 1
+    async with up(bus):
+        assert await bus.request("ask", 1) == "fast"
+        leave.set()
+        await hooks.whys.count(1)
+        assert bus.stats().dropped == 1
     assert "nobody waits" in hooks.whys.items[0]
 
 
@@ -129,14 +124,13 @@ async def test_an_answer_that_comes_too_late_is_dropped_and_counted() -> None:
         await leave.wait()
         return 1
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(bus.request, "ask", 1)
-                await entered.wait()
-                tasks.cancel_scope.cancel()
-            leave.set()
-            await until(lambda: bus.stats().dropped == 1)
+    async with up(bus):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.request, "ask", 1)
+            await entered.wait()
+            tasks.cancel_scope.cancel()
+        leave.set()
+        await until(lambda: bus.stats().dropped == 1)
 
 
 async def test_an_answer_that_cannot_be_encoded_fails_the_request() -> None:
@@ -146,12 +140,11 @@ async def test_an_answer_that_cannot_be_encoded_fails_the_request() -> None:
     async def odd(data: Any) -> object:
         return object()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            with pytest.raises(RequestFailed, match="EncodeError"):
-                await bus.request("ask", 1)
-            await bus.drain()
-            assert bus.stats().dead == 0
+    async with up(bus):
+        with pytest.raises(RequestFailed, match="EncodeError"):
+            await bus.request("ask", 1)
+        await bus.drain()
+        assert bus.stats().dead == 0
 
 
 async def test_an_answer_that_the_broker_refuses_at_first_is_sent_again() -> None:
@@ -159,44 +152,40 @@ async def test_an_answer_that_the_broker_refuses_at_first_is_sent_again() -> Non
     bus = Bus(transport)
     bus.add(double)
     transport.fail("send", times=2, when=lambda item: item.address.purpose is Purpose.REPLY)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            assert await bus.request(Double(1)) == 2
+    async with up(bus):
+        assert await bus.request(Double(1)) == 2
     assert transport.calls["send"] == 4
 
 
 async def test_a_request_that_was_not_sent_says_so() -> None:
     transport = Flaky(MemoryTransport())
     bus = Bus(transport)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            transport.fail("send")
-            with pytest.raises(Exception, match="injected: send refused"):
-                await bus.request("ask", 1)
+    async with up(bus):
+        transport.fail("send")
+        with pytest.raises(Exception, match="injected: send refused"):
+            await bus.request("ask", 1)
 
 
 async def test_a_feed_for_replies_that_cannot_be_opened_is_raised_and_tried_again() -> None:
     transport = Flaky(MemoryTransport())
     bus = Bus(transport)
     bus.add(double)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            transport.fail("listen")
-            with pytest.raises(TransportError, match="injected"):
-                await bus.request(Double(1))
-            assert await bus.request(Double(1)) == 2
+    async with up(bus):
+        transport.fail("listen")
+        with pytest.raises(TransportError, match="injected"):
+            await bus.request(Double(1))
+        assert await bus.request(Double(1)) == 2
 
 
 async def test_a_feed_for_replies_that_hangs_is_within_the_timeout() -> None:
     transport = Flaky(MemoryTransport())
     bus = Bus(transport)
     bus.add(double)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            gate = transport.hold("listen", times=math.inf)
-            with pytest.raises(RequestTimeout, match="did not open"):
-                await bus.request(Double(1), timeout=0.02)
-            gate.open()
+    async with up(bus):
+        gate = transport.hold("listen", times=math.inf)
+        with pytest.raises(RequestTimeout, match="did not open"):
+            await bus.request(Double(1), timeout=0.02)
+        gate.open()
 
 
 async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None:
@@ -215,15 +204,14 @@ async def test_a_handler_that_is_to_finish_at_the_stop_gets_its_answer() -> None
     async def outer(data: Any) -> None:
         seen.add(await bus.request("inner", data))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("outer", 1)
-            await entered.wait()
-            tasks.start_soon(bus.stop)
-            await until(lambda: bus.stats().state == "stopping")
-            await turns()
-            leave.set()
-            await seen.count(1)
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("outer", 1)
+        await entered.wait()
+        tasks.start_soon(bus.stop)
+        await until(lambda: bus.stats().state == "stopping")
+        await turns()
+        leave.set()
+        await seen.count(1)
     assert seen.items == [42]
 
 
@@ -250,9 +238,8 @@ async def test_a_reply_belongs_to_the_conversation_of_its_request() -> None:
 
     bus = Bus(middleware=[trace(Received())])
     bus.add(answer, "ask")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.request("ask", 1, tenant="t")
+    async with up(bus):
+        await bus.request("ask", 1, tenant="t")
     request, reply = seen.items
     assert reply.correlation_id == request.correlation_id
     assert reply.causation_id == request.id
@@ -263,10 +250,9 @@ async def test_a_reply_is_seen_by_no_subscriber() -> None:
     bus, seen = Bus(), Seen()
     bus.add(double)
     bus.add(noting(seen), "**", group="all")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.request(Double(1))
-            await bus.drain()
+    async with up(bus):
+        await bus.request(Double(1))
+        await bus.drain()
     assert [type(each).__name__ for each in seen.items] == ["Double"]
 
 
@@ -287,24 +273,22 @@ async def test_the_answer_is_made_what_the_asker_says_it_is(url: str) -> None:
     async def price(asked: PriceAsked) -> Price:
         return Price(350)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            asked = PriceAsked("tea")
-            assert await bus.request(asked, returns=Price) == Price(350)
-            assert await bus.request(asked, returns=Price | None) == Price(350)
-            assert await bus.request(asked, returns=dict) == {"cents": 350}
+    async with up(bus):
+        asked = PriceAsked("tea")
+        assert await bus.request(asked, returns=Price) == Price(350)
+        assert await bus.request(asked, returns=Price | None) == Price(350)
+        assert await bus.request(asked, returns=dict) == {"cents": 350}
 
 
 async def test_an_answer_that_does_not_fit_what_was_asked_for_fails_the_request() -> None:
     bus = Bus()
     bus.add(double)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            with pytest.raises(RequestFailed, match="does not fit Price") as caught:
-                await bus.request(Double(1), returns=Price)
-            assert caught.value.kind == "Undecodable"
-            with pytest.raises(OptionError, match=r"returns=.*it takes a type"):
-                await bus.request(Double(1), returns=5)
+    async with up(bus):
+        with pytest.raises(RequestFailed, match="does not fit Price") as caught:
+            await bus.request(Double(1), returns=Price)
+        assert caught.value.kind == "Undecodable"
+        with pytest.raises(OptionError, match=r"returns=.*it takes a type"):
+            await bus.request(Double(1), returns=5)
 
 
 async def test_an_observer_of_everything_neither_answers_nor_fails_a_request() -> None:
@@ -328,20 +312,19 @@ async def test_an_observer_of_everything_neither_answers_nor_fails_a_request() -
         await answer.wait()
         return 350
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            answers = Seen()
+    async with up(bus), anyio.create_task_group() as tasks:
+        answers = Seen()
 
-            async def ask() -> None:
-                answers.add(await bus.request("cost.asked", {}))
+        async def ask() -> None:
+            answers.add(await bus.request("cost.asked", {}))
 
-            tasks.start_soon(ask)
-            await seen.count(3)
-            # All that observe are done, with nothing sent, before the one that answers begins to.
-            await until(lambda: bus.stats().dead == 1)
-            answer.set()
-            await answers.count(1)
-            await bus.drain()
+        tasks.start_soon(ask)
+        await seen.count(3)
+        # All that observe are done, with nothing sent, before the one that answers begins to.
+        await until(lambda: bus.stats().dead == 1)
+        answer.set()
+        await answers.count(1)
+        await bus.drain()
     assert answers.items == [350]
     assert bus.stats().dropped == 0
     assert bus.stats().handled == 3
@@ -355,13 +338,12 @@ async def test_a_handler_of_the_very_topic_that_returns_nothing_confirms_or_fail
         if data < 0:
             raise Reject("too little")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            assert await bus.request("order.paid", 1) is None
-            with pytest.raises(RequestFailed, match="too little"):
-                await bus.request("order.refused", -1)
-            with pytest.raises(RequestTimeout, match="-> None never replies"):
-                await bus.request("order.lost", 1, timeout=0.02)
+    async with up(bus):
+        assert await bus.request("order.paid", 1) is None
+        with pytest.raises(RequestFailed, match="too little"):
+            await bus.request("order.refused", -1)
+        with pytest.raises(RequestTimeout, match="-> None never replies"):
+            await bus.request("order.lost", 1, timeout=0.02)
 
 
 async def test_a_confirmation_is_no_answer_to_who_asks_for_a_type() -> None:
@@ -376,16 +358,15 @@ async def test_a_confirmation_is_no_answer_to_who_asks_for_a_type() -> None:
         await answer.wait()
         return Price(350)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            answers = Seen()
+    async with up(bus), anyio.create_task_group() as tasks:
+        answers = Seen()
 
-            async def ask() -> None:
-                answers.add(await bus.request(PriceAsked("tea"), returns=Price))
+        async def ask() -> None:
+            answers.add(await bus.request(PriceAsked("tea"), returns=Price))
 
-            tasks.start_soon(ask)
-            await hooks.whys.count(1)
-            answer.set()
-            await answers.count(1)
+        tasks.start_soon(ask)
+        await hooks.whys.count(1)
+        answer.set()
+        await answers.count(1)
     assert answers.items == [Price(350)]
     assert "only that a request was handled" in hooks.whys.items[0]

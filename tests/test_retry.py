@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
 from busway import Backoff, Bus, Message, Reject, Retry, RetryLater, event
 from busway.middleware import Hooks, trace
-from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, until
+from tests.facts import LeapingClock, Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +36,10 @@ async def test_attempts_agree_in_handler_hooks_and_dead_letter(in_place: float) 
         attempts.add(message.attempt)
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            (letter,) = await letters(bus, "g", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        (letter,) = await letters(bus, "g", 1)
+        await bus.drain()
     assert attempts.items == [1, 2, 3]
     assert [each.attempt for each in hooks.retries] == [1, 2]
     assert [each.attempts for each in hooks.dead] == [3]
@@ -59,10 +57,9 @@ async def test_a_single_attempt_is_never_retried() -> None:
         seen.add(message.attempt)
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await letters(bus, "g", 1)
     assert seen.items == [1]
 
 
@@ -81,12 +78,11 @@ async def test_the_subscriptions_policy_goes_before_the_events_and_that_before_t
     bus.add(fail, "policy.declared", group="own", retry=quick(1))
     bus.add(fail, "policy.declared", group="events")
     bus.add(fail, "policy.undeclared", group="buss")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish(Event())
-            await bus.publish("policy.undeclared", {})
-            for group in ("own", "events", "buss"):
-                await letters(bus, group, 1)
+    async with up(bus):
+        await bus.publish(Event())
+        await bus.publish("policy.undeclared", {})
+        for group in ("own", "events", "buss"):
+            await letters(bus, group, 1)
     count = {g: sum(group == g for group, _ in seen.items) for g in ("own", "events", "buss")}
     assert count == {"own": 1, "events": 2, "buss": 3}
 
@@ -100,20 +96,19 @@ async def test_a_wait_of_the_handlers_choosing_is_kept_and_counts_as_an_attempt(
         seen.add((message.attempt, clock.time()))
         raise RetryLater(3600)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            begun = clock.time()
-            await bus.publish("a.b", 1)
-            await seen.count(1)
-            await until(lambda: bus.stats().retried == 1)
-            clock.leap(3599)
-            await bus.publish("a.b", 2)
-            await seen.count(2)  # only the second event: the first is not due
-            assert seen.items[1] == (1, begun + 3599)
-            clock.leap(2)
-            await seen.count(3)
-            assert seen.items[2] == (2, begun + 3601)
-            await letters(bus, "g", 1)
+    async with up(bus):
+        begun = clock.time()
+        await bus.publish("a.b", 1)
+        await seen.count(1)
+        await until(lambda: bus.stats().retried == 1)
+        clock.leap(3599)
+        await bus.publish("a.b", 2)
+        await seen.count(2)  # only the second event: the first is not due
+        assert seen.items[1] == (1, begun + 3599)
+        clock.leap(2)
+        await seen.count(3)
+        assert seen.items[2] == (2, begun + 3601)
+        await letters(bus, "g", 1)
 
 
 class Busy(RetryLater):
@@ -131,12 +126,11 @@ async def test_a_wait_that_nobody_is_to_blame_for_uses_no_attempt(in_place: floa
         if len(seen.items) < 4:
             raise Busy(0.001)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await seen.count(4)
-            await bus.drain()
-            assert await bus.dead_letters("g").list() == []
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await seen.count(4)
+        await bus.drain()
+        assert await bus.dead_letters("g").list() == []
     assert seen.items == [1, 1, 1, 1]
     assert (bus.stats().failed, bus.stats().retried) == (0, 0)
 
@@ -149,10 +143,9 @@ async def test_what_is_rejected_is_not_tried_again() -> None:
         seen.add(data)
         raise Reject("never")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            (letter,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        (letter,) = await letters(bus, "g", 1)
     assert seen.items == [1]
     assert (letter.verdict, letter.kind, letter.attempts) == ("never", "Reject", 1)
 
@@ -167,16 +160,15 @@ async def test_a_retry_in_place_holds_only_its_lane() -> None:
         if data == "fails" and message.attempt == 1:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "fails", key="one")
-            await bus.publish("a.b", "behind", key="one")
-            await bus.publish("a.b", "free", key="two")
-            await seen.count(2)
-            assert seen.items == [("one", "fails", 1), ("two", "free", 1)]
-            clock.leap(1.0)
-            await seen.count(4)
-            assert seen.items[2:] == [("one", "fails", 2), ("one", "behind", 1)]
+    async with up(bus):
+        await bus.publish("a.b", "fails", key="one")
+        await bus.publish("a.b", "behind", key="one")
+        await bus.publish("a.b", "free", key="two")
+        await seen.count(2)
+        assert seen.items == [("one", "fails", 1), ("two", "free", 1)]
+        clock.leap(1.0)
+        await seen.count(4)
+        assert seen.items[2:] == [("one", "fails", 2), ("one", "behind", 1)]
 
 
 async def test_a_long_wait_frees_the_lane() -> None:
@@ -189,13 +181,12 @@ async def test_a_long_wait_frees_the_lane() -> None:
         if data == "fails" and message.attempt == 1:
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "fails", key="one")
-            await bus.publish("a.b", "behind", key="one")
-            await seen.count(2)
-            clock.leap(10.0)
-            await seen.count(3)
+    async with up(bus):
+        await bus.publish("a.b", "fails", key="one")
+        await bus.publish("a.b", "behind", key="one")
+        await seen.count(2)
+        clock.leap(10.0)
+        await seen.count(3)
     assert seen.items == [("fails", 1), ("behind", 1), ("fails", 2)]
 
 
@@ -208,12 +199,11 @@ async def test_one_groups_retry_is_not_seen_by_another() -> None:
         raise ValueError("no")
 
     bus.add(noting(other), "a.b", group="other")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await letters(bus, "failing", 1)
-            await bus.drain()
-            assert await bus.dead_letters("other").list() == []
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await letters(bus, "failing", 1)
+        await bus.drain()
+        assert await bus.dead_letters("other").list() == []
     assert failing.items == [1, 1, 1]
     assert other.items == [1]
 
@@ -229,8 +219,7 @@ async def test_handlers_of_equal_patterns_each_tell_their_own_name() -> None:
 
     bus.add(first, "a.b", group="g")
     bus.add(second, "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            (letter,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        (letter,) = await letters(bus, "g", 1)
     assert letter.reason in letter.handler

@@ -12,30 +12,28 @@ from busway import Bus, Subscription
 from busway.errors import MissingPower, StateError, TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
-from tests.facts import PATIENCE, Seen, noting, turns, until
+from tests.facts import Seen, noting, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_group_added_at_run_time_receives_once_it_is_ready() -> None:
     bus, seen = Bus(), Seen()
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.add(noting(seen), "a.b").ready()
-            await bus.publish("a.b", 1)
-            await seen.count(1)
+    async with up(bus):
+        await bus.add(noting(seen), "a.b").ready()
+        await bus.publish("a.b", 1)
+        await seen.count(1)
 
 
 async def test_a_further_handler_of_an_open_group_receives_too() -> None:
     bus, one, two = Bus(), Seen(), Seen()
     bus.add(noting(one), "a.one", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            bus.add(noting(two), "a.two", group="g")
-            await turns()
-            await bus.publish("a.one", 1)
-            await bus.publish("a.two", 2)
-            await bus.drain()
+    async with up(bus):
+        bus.add(noting(two), "a.two", group="g")
+        await turns()
+        await bus.publish("a.one", 1)
+        await bus.publish("a.two", 2)
+        await bus.drain()
     assert (one.items, two.items) == ([1], [2])
 
 
@@ -43,13 +41,12 @@ async def test_a_stopped_subscription_gets_nothing_more_and_others_of_its_group_
     bus, one, two = Bus(), Seen(), Seen()
     first = bus.add(noting(one), "a.one", group="g")
     bus.add(noting(two), "a.two", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await first.stop()
-            await first.stop()
-            await bus.publish("a.one", 1)
-            await bus.publish("a.two", 2)
-            await bus.drain()
+    async with up(bus):
+        await first.stop()
+        await first.stop()
+        await bus.publish("a.one", 1)
+        await bus.publish("a.two", 2)
+        await bus.drain()
     assert (one.items, two.items) == ([], [2])
 
 
@@ -62,13 +59,12 @@ async def test_stopping_the_last_of_a_group_waits_for_what_runs() -> None:
         seen.add(data)
 
     subscription = bus.add(slow, "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("a.b", 1)
-            await entered.wait()
-            tasks.start_soon(subscription.stop)
-            await turns()
-            leave.set()
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("a.b", 1)
+        await entered.wait()
+        tasks.start_soon(subscription.stop)
+        await turns()
+        leave.set()
     assert seen.items == [1]
     assert bus.stats().handled == 1
 
@@ -81,12 +77,11 @@ async def test_a_handler_can_stop_its_own_subscription() -> None:
         seen.add(data)
 
     subscription = bus.add(once, "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.publish("a.b", 2)
-            await until(lambda: not bus.stats().groups and seen.items == [1])
-            await until(lambda: bus.stats().handled == 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.publish("a.b", 2)
+        await until(lambda: not bus.stats().groups and seen.items == [1])
+        await until(lambda: bus.stats().handled == 1)
 
 
 async def test_a_handler_can_subscribe_another_which_is_caused_by_nothing() -> None:
@@ -101,13 +96,12 @@ async def test_a_handler_can_subscribe_another_which_is_caused_by_nothing() -> N
         await added[0].ready()
 
     bus.add(first, "a.first")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.first", 1)
-            await bus.drain()
-            await bus.publish("a.second", 1)
-            await seen.count(1)
-            await added[0].stop()
+    async with up(bus):
+        await bus.publish("a.first", 1)
+        await bus.drain()
+        await bus.publish("a.second", 1)
+        await seen.count(1)
+        await added[0].stop()
     assert seen.items == [None]
 
 
@@ -115,14 +109,13 @@ async def test_a_group_that_cannot_be_opened_says_so_to_who_waits_and_the_bus_go
     transport = Flaky(MemoryTransport())
     bus, seen = Bus(transport), Seen()
     bus.add(noting(seen), "a.b", group="b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            transport.fail("listen")
-            added = bus.add(noting(Seen()), "a.c", group="c")
-            with pytest.raises(TransportError, match="injected"):
-                await added.ready()
-            await bus.publish("a.b", 1)
-            await seen.count(1)
+    async with up(bus):
+        transport.fail("listen")
+        added = bus.add(noting(Seen()), "a.c", group="c")
+        with pytest.raises(TransportError, match="injected"):
+            await added.ready()
+        await bus.publish("a.b", 1)
+        await seen.count(1)
 
 
 async def test_following_new_patterns_that_fails_is_logged_and_the_bus_goes_on(
@@ -131,13 +124,12 @@ async def test_following_new_patterns_that_fails_is_logged_and_the_bus_goes_on(
     transport = Flaky(MemoryTransport())
     bus, seen = Bus(transport), Seen()
     bus.add(noting(seen), "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            transport.fail("follow")
-            bus.add(noting(Seen()), "a.c", group="g")
-            await until(lambda: "following the patterns" in caplog.text)
-            await bus.publish("a.b", 1)
-            await seen.count(1)
+    async with up(bus):
+        transport.fail("follow")
+        bus.add(noting(Seen()), "a.c", group="g")
+        await until(lambda: "following the patterns" in caplog.text)
+        await bus.publish("a.b", 1)
+        await seen.count(1)
 
 
 class Rigid(MemoryTransport):
@@ -157,42 +149,39 @@ class _Bare:
 async def test_an_open_group_whose_transport_cannot_follow_takes_no_more_handlers() -> None:
     bus, seen = Bus(Rigid(), service="s"), Seen()
     first = bus.add(noting(seen), "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            with pytest.raises(MissingPower, match="Follows"):
-                bus.add(noting(Seen()), "a.c", group="g")
-            await bus.publish("a.b", 1)
-            await seen.count(1)
-            await first.stop()
+    async with up(bus):
+        with pytest.raises(MissingPower, match="Follows"):
+            bus.add(noting(Seen()), "a.c", group="g")
+        await bus.publish("a.b", 1)
+        await seen.count(1)
+        await first.stop()
 
 
 async def test_a_subscription_stopped_while_it_is_being_opened_receives_nothing() -> None:
     transport = Flaky(MemoryTransport())
     bus, seen = Bus(transport), Seen()
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            gate = transport.hold("listen")
-            added = bus.add(noting(seen), "a.b", group="b")
-            await gate.reached()
-            await added.stop()
-            gate.open()
-            with pytest.raises(StateError, match="closed before"):
-                await added.ready()
-            await bus.publish("a.b", 1)
-            await bus.drain()
+    async with up(bus):
+        gate = transport.hold("listen")
+        added = bus.add(noting(seen), "a.b", group="b")
+        await gate.reached()
+        await added.stop()
+        gate.open()
+        with pytest.raises(StateError, match="closed before"):
+            await added.ready()
+        await bus.publish("a.b", 1)
+        await bus.drain()
     assert seen.items == []
 
 
 async def test_a_handler_added_while_its_group_is_being_opened_is_heard() -> None:
     transport = Flaky(MemoryTransport())
     bus, one, two = Bus(transport), Seen(), Seen()
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            gate = transport.hold("announce")
-            added = bus.add(noting(one), "a.one", group="g")
-            await gate.reached()
-            bus.add(noting(two), "a.two", group="g")
-            gate.open()
-            await added.ready()
-            await bus.publish("a.two", 2)
-            await two.count(1)
+    async with up(bus):
+        gate = transport.hold("announce")
+        added = bus.add(noting(one), "a.one", group="g")
+        await gate.reached()
+        bus.add(noting(two), "a.two", group="g")
+        gate.open()
+        await added.ready()
+        await bus.publish("a.two", 2)
+        await two.count(1)

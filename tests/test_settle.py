@@ -13,7 +13,7 @@ from busway.errors import TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
 from busway.transport import Purpose
-from tests.facts import PATIENCE, Seen, letters, noting, quick, until
+from tests.facts import Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -32,16 +32,15 @@ async def test_nothing_is_acknowledged_before_its_handler_has_returned() -> None
         await leave.wait()
 
     bus.add(handle, "a.b")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await entered.wait()
-            assert transport.calls["ack"] == 0
-            (state,) = await bus.groups()
-            assert state.pending == 1
-            leave.set()
-            await bus.drain()
-            assert transport.calls["ack"] == 1
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await entered.wait()
+        assert transport.calls["ack"] == 0
+        (state,) = await bus.groups()
+        assert state.pending == 1
+        leave.set()
+        await bus.drain()
+        assert transport.calls["ack"] == 1
 
 
 async def test_an_ack_that_the_broker_refuses_is_tried_until_it_holds() -> None:
@@ -49,10 +48,9 @@ async def test_an_ack_that_the_broker_refuses_is_tried_until_it_holds() -> None:
     bus, seen = Bus(transport), Seen()
     bus.add(noting(seen), "a.b")
     transport.fail("ack", times=3)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
     assert seen.items == [1]
     assert transport.calls["ack"] == 4
 
@@ -66,14 +64,13 @@ async def test_a_dead_letter_is_written_before_its_event_is_acknowledged() -> No
         raise ValueError("no")
 
     gate = transport.hold("send", when=is_dead)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await gate.reached()
-            assert transport.calls["ack"] == 0
-            gate.open()
-            await letters(bus, "g", 1)
-            await until(lambda: transport.calls["ack"] == 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await gate.reached()
+        assert transport.calls["ack"] == 0
+        gate.open()
+        await letters(bus, "g", 1)
+        await until(lambda: transport.calls["ack"] == 1)
 
 
 @pytest.mark.parametrize("how", ["refused", "lost", "unanswered"])
@@ -88,12 +85,11 @@ async def test_a_dead_letter_that_cannot_be_written_at_first_is_not_lost(how: An
         raise ValueError("no")
 
     transport.fail("send", times=2, how=how, when=is_dead)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            # Answers that never came cost copies, and nothing else.
-            copies = 3 if how == "unanswered" else 1
-            await letters(bus, "g", copies)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        # Answers that never came cost copies, and nothing else.
+        copies = 3 if how == "unanswered" else 1
+        await letters(bus, "g", copies)
     assert attempts == [1]
 
 
@@ -112,10 +108,9 @@ async def test_what_the_broker_refuses_for_good_comes_again_with_its_attempt() -
         when=lambda item: item.address.purpose is Purpose.RETRY,
         error=TransportError("forbidden", retryable=False),
     )
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            (letter,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        (letter,) = await letters(bus, "g", 1)
     assert attempts.items == [1, 1, 2]
     assert letter.attempts == 2
 
@@ -136,12 +131,11 @@ async def test_a_move_that_was_not_made_tells_of_no_dead_letter() -> None:
             lost._boxes.by_group["g"].put_back(batch.deliveries, handed_out=False)
         raise Reject("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await attempts.count(2)
-            await letters(bus, "g", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await attempts.count(2)
+        await letters(bus, "g", 1)
+        await bus.drain()
     assert len(told) == 1
     assert bus.stats().dead == 1
     assert bus.stats().lost == 1
@@ -161,12 +155,11 @@ async def test_on_dead_cannot_stop_a_letter_nor_the_bus(
         seen.add(data)
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.publish("a.b", 2)
-            await letters(bus, "g", 2)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.publish("a.b", 2)
+        await letters(bus, "g", 2)
+        await bus.drain()
     assert seen.items == [1, 2]
     assert "on_dead failed" in caplog.text
 
@@ -183,11 +176,10 @@ async def test_on_dead_gets_the_letter_as_it_was_written() -> None:
     async def handle(data: Any) -> None:
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await told.count(1)
-            (kept,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await told.count(1)
+        (kept,) = await letters(bus, "g", 1)
     (letter,) = told.items
     assert (letter.attempts, letter.kind, letter.envelope) == (2, "ValueError", kept.envelope)
     assert letter.traceback == kept.traceback
@@ -202,18 +194,17 @@ async def test_a_reply_goes_out_before_its_request_is_acknowledged() -> None:
         return data + 1
 
     gate = transport.hold("send", when=lambda item: item.address.purpose is Purpose.REPLY)
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            found = Seen()
+    async with up(bus), anyio.create_task_group() as tasks:
+        found = Seen()
 
-            async def ask() -> None:
-                found.add(await bus.request("a.ask", 1))
+        async def ask() -> None:
+            found.add(await bus.request("a.ask", 1))
 
-            tasks.start_soon(ask)
-            await gate.reached()
-            assert transport.calls["ack"] == 0
-            gate.open()
-            await found.count(1)
+        tasks.start_soon(ask)
+        await gate.reached()
+        assert transport.calls["ack"] == 0
+        gate.open()
+        await found.count(1)
     assert found.items == [2]
 
 
@@ -230,17 +221,16 @@ async def test_what_cannot_be_given_back_is_said_and_comes_when_its_feed_is_left
         await anyio.sleep_forever()
 
     transport.fail("release", times=5)
-    with anyio.fail_after(PATIENCE):
-        async with transport:
-            async with bus:
-                await bus.publish("a.b", 1)
-                await entered.wait()
-                await bus.stop(grace=0)
-            assert "could not be given back now" in caplog.text
-            again, seen = Bus(transport, service="s"), Seen()
-            again.add(noting(seen), "a.b", group="g")
-            async with again:
-                assert await seen.count(1) == [1]
+    async with up(transport):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await entered.wait()
+            await bus.stop(grace=0)
+        assert "could not be given back now" in caplog.text
+        again, seen = Bus(transport, service="s"), Seen()
+        again.add(noting(seen), "a.b", group="g")
+        async with again:
+            assert await seen.count(1) == [1]
 
 
 async def test_the_bus_says_once_that_the_broker_cannot_be_told(
@@ -251,8 +241,7 @@ async def test_the_bus_says_once_that_the_broker_cannot_be_told(
     bus.add(noting(seen), "a.b")
     transport.fail("ack", times=3)
     caplog.set_level(logging.WARNING, "busway")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain()
     assert caplog.text.count("the broker could not be told") == 1

@@ -11,7 +11,7 @@ from busway import Bus, Message, Reject
 from busway.errors import PublishError, PublishUnknown
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
-from tests.facts import PATIENCE, Seen, letters, noting, quick, until
+from tests.facts import Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -26,13 +26,12 @@ async def test_each_event_is_counted_once_for_each_thing_that_happened_to_it() -
         if data == "hopeless" or (data == "second" and message.attempt == 1):
             raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for data in ("good", "second", "hopeless", "rejected"):
-                await bus.publish("a.b", data)
-            await letters(bus, "g", 2)
-            await bus.drain()
-            stats = bus.stats()
+    async with up(bus):
+        for data in ("good", "second", "hopeless", "rejected"):
+            await bus.publish("a.b", data)
+        await letters(bus, "g", 2)
+        await bus.drain()
+        stats = bus.stats()
     assert stats.published == 4
     assert stats.handled == 2
     assert stats.failed == 1 + 3 + 1
@@ -66,16 +65,15 @@ async def test_groups_tell_what_is_in_flight_and_what_waits() -> None:
 
     (before,) = bus.stats().groups
     assert (before.name, before.open, before.in_flight) == ("g", False, 0)
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.publish("a.b", 2)
-            await entered.count(2)
-            (now,) = bus.stats().groups
-            assert (now.open, now.paused, now.in_flight, now.waiting) == (True, False, 2, 0)
-            leave.set()
-            await bus.drain()
-            await until(lambda: bus.stats().groups[0].in_flight == 0)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.publish("a.b", 2)
+        await entered.count(2)
+        (now,) = bus.stats().groups
+        assert (now.open, now.paused, now.in_flight, now.waiting) == (True, False, 2, 0)
+        leave.set()
+        await bus.drain()
+        await until(lambda: bus.stats().groups[0].in_flight == 0)
     assert bus.stats().state == "stopped"
 
 
@@ -86,10 +84,9 @@ async def test_replies_are_no_events_that_somebody_handled() -> None:
     async def answer(data: int) -> int:
         return data
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.request("ask", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.request("ask", 1)
+        await bus.drain()
     assert bus.stats().handled == 1
 
 

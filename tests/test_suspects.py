@@ -13,7 +13,7 @@ import pytest
 from busway import Batch, Bus, Message
 from busway.memory import MemoryTransport
 from busway.transport import Delivery, Group
-from tests.facts import PATIENCE, Seen, letters, noting, quick, turns, until
+from tests.facts import Seen, letters, noting, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -59,15 +59,14 @@ async def test_a_suspect_runs_with_nothing_beside_it(concurrency: int) -> None:
         running.discard(data)
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(10):
-                await bus.publish("a.b", n)
-            await bus.publish("a.b", "suspect")
-            for n in range(10, 20):
-                await bus.publish("a.b", n)
-            await seen.count(21)
-            await bus.drain()
+    async with up(bus):
+        for n in range(10):
+            await bus.publish("a.b", n)
+        await bus.publish("a.b", "suspect")
+        for n in range(10, 20):
+            await bus.publish("a.b", n)
+        await seen.count(21)
+        await bus.drain()
     assert all(each == {"suspect"} for each in beside)
     assert beside
     assert sorted(map(str, seen.items)) == sorted(map(str, [*range(20), "suspect"]))
@@ -93,13 +92,12 @@ async def test_a_suspect_runs_without_the_retries_that_come_due_meanwhile() -> N
             raise ValueError("no")
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(5):
-                await bus.publish("a.b", n, key=str(n % 2))
-            await bus.publish("a.b", "suspect")
-            await seen.count(6)
-            await bus.drain()
+    async with up(bus):
+        for n in range(5):
+            await bus.publish("a.b", n, key=str(n % 2))
+        await bus.publish("a.b", "suspect")
+        await seen.count(6)
+        await bus.drain()
     assert sorted(map(str, seen.items)) == ["0", "1", "2", "3", "4", "suspect"]
     assert await bus.dead_letters("g").list() == []
 
@@ -116,15 +114,14 @@ async def test_what_fails_while_a_suspect_waits_for_silence_is_given_back_first(
             raise ValueError("no")
         seen.add((data, (await bus.groups())[0].pending))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "fails")
-            await entered.wait()
-            await bus.publish("a.b", "suspect")
-            (runner,) = bus._parts.groups.runners.values()
-            await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
-            leave.set()
-            await seen.count(2)
+    async with up(bus):
+        await bus.publish("a.b", "fails")
+        await entered.wait()
+        await bus.publish("a.b", "suspect")
+        (runner,) = bus._parts.groups.runners.values()
+        await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
+        leave.set()
+        await seen.count(2)
     assert seen.items[0] == ("suspect", 1)
 
 
@@ -142,12 +139,11 @@ async def test_two_suspects_run_one_after_the_other() -> None:
         running -= 1
         seen.add(data)
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            for n in range(6):
-                await bus.publish("a.b", n)
-            await seen.count(6)
-            await bus.drain()
+    async with up(bus):
+        for n in range(6):
+            await bus.publish("a.b", n)
+        await seen.count(6)
+        await bus.drain()
     assert sorted(seen.items) == list(range(6))
     assert bus.stats().failed == 0
 
@@ -156,13 +152,12 @@ async def test_what_was_handed_out_too_often_is_set_aside_and_its_neighbours_are
     transport = Blaming({"poison": 3})
     bus, seen = Bus(transport, retry=quick(3)), Seen()
     bus.add(noting(seen), "a.b", group="g")
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await bus.publish("a.b", "poison")
-            await bus.publish("a.b", 2)
-            (letter,) = await letters(bus, "g", 1)
-            await bus.drain()
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.publish("a.b", "poison")
+        await bus.publish("a.b", 2)
+        (letter,) = await letters(bus, "g", 1)
+        await bus.drain()
     assert seen.items == [1, 2]
     assert letter.envelope.data == "poison"
     assert (letter.kind, letter.attempts) == ("Crashed", 0)
@@ -179,10 +174,9 @@ async def test_a_suspect_that_fails_is_retried_like_any_other() -> None:
         attempts.add(message.attempt)
         raise ValueError("no")
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", "suspect")
-            (letter,) = await letters(bus, "g", 1)
+    async with up(bus):
+        await bus.publish("a.b", "suspect")
+        (letter,) = await letters(bus, "g", 1)
     assert attempts.items == [1, 2, 3]
     assert letter.kind == "ValueError"
 
@@ -195,15 +189,14 @@ async def test_a_suspect_gives_back_what_is_collected_for_a_batch() -> None:
     async def handle(data: list[Any]) -> None:
         seen.add((data, (await bus.groups())[0].pending))
 
-    with anyio.fail_after(PATIENCE):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await until(lambda: bus.stats().groups[0].in_flight == 1)
-            await bus.publish("a.b", "suspect")
-            await seen.count(1)
-            await bus.publish("a.b", 2)
-            await bus.publish("a.b", 3)
-            await seen.count(2)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await until(lambda: bus.stats().groups[0].in_flight == 1)
+        await bus.publish("a.b", "suspect")
+        await seen.count(1)
+        await bus.publish("a.b", 2)
+        await bus.publish("a.b", 3)
+        await seen.count(2)
     assert seen.items == [(["suspect"], 1), ([1, 2, 3], 3)]
 
 
@@ -218,16 +211,15 @@ async def test_a_stop_while_a_suspect_waits_for_silence_ends_it(concurrency: int
         if data == "slow":
             await leave.wait()
 
-    with anyio.fail_after(PATIENCE):
-        async with bus, anyio.create_task_group() as tasks:
-            await bus.publish("a.b", "slow")
-            await seen.count(1)
-            await bus.publish("a.b", "suspect")
-            (runner,) = bus._parts.groups.runners.values()
-            await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
-            assert runner.consumer is not None
-            tasks.start_soon(runner.consumer.stop_receiving)
-            await turns()
-            leave.set()
-            await runner.ended.wait()
+    async with up(bus), anyio.create_task_group() as tasks:
+        await bus.publish("a.b", "slow")
+        await seen.count(1)
+        await bus.publish("a.b", "suspect")
+        (runner,) = bus._parts.groups.runners.values()
+        await until(lambda: runner.consumer is not None and runner.consumer.crew.alone)
+        assert runner.consumer is not None
+        tasks.start_soon(runner.consumer.stop_receiving)
+        await turns()
+        leave.set()
+        await runner.ended.wait()
     assert seen.items == ["slow", "suspect"]
