@@ -19,6 +19,7 @@ from busway.transport import (
     Extends,
     Follows,
     Group,
+    HandsOver,
     Holds,
     ManagesGroups,
     Moves,
@@ -43,7 +44,7 @@ TRANSPORT_POWERS: tuple[Any, ...] = (
     TakesClock,
     Posts,
 )
-FEED_POWERS: tuple[Any, ...] = (Redelivers, Moves, Extends, Follows)
+FEED_POWERS: tuple[Any, ...] = (Redelivers, Moves, Extends, Follows, HandsOver)
 
 TRANSPORTS: dict[str, Callable[[], Transport]] = {
     "`memory://`": MemoryTransport,

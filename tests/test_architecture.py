@@ -33,11 +33,13 @@ FLOORS: list[set[str]] = [
         "_batching",
         "_crew",
         "_failing",
+        "_intake",
         "_invoke",
         "_keeper",
         "_members",
         "_single",
         "_suspects",
+        "_worker",
     },
     {"_blame", "_insist", "_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}

@@ -70,19 +70,20 @@ class Crew:
         self.batches: list[list[Delivery]] = []
         """What each worker collects for its next batch; one list per worker for good."""
         self.fetching: anyio.CancelScope | None = None
-        self._idle: list[anyio.Event] = []
+        self.idle: list[anyio.Event] = []
         self._changed: anyio.Event | None = None
         self.quiet: Callable[[], None] | None = None
         """Called when a worker becomes idle."""
 
     @property
-    def idle_workers(self) -> int:
-        return len(self._idle)
+    def receives(self) -> bool:
+        """Whether more may be fetched."""
+        return not (self.stopping or self.paused or self.alone)
 
     @property
     def at_rest(self) -> bool:
         """Whether no worker handles anything."""
-        return len(self._idle) + (self.fetching is not None) >= self.workers
+        return len(self.idle) + (self.fetching is not None) >= self.workers
 
     @property
     def stands_still(self) -> bool:
@@ -126,7 +127,10 @@ class Crew:
             raise
         if self.group.patterns:  # a reply is no event that somebody handled
             self.runtime.counters.handled += len(batch)
-        self.forget(batch)
+        if self.tracked or self.idle or self._changed is not None:
+            self.forget(batch)
+        else:
+            self.lanes.held -= len(batch)
 
     def forget(self, deliveries: Sequence[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
@@ -137,14 +141,14 @@ class Crew:
                     if delivery.loan is not None:
                         delivery.loan.finished()
         self.lanes.settled(len(deliveries))
-        if self._idle and self.fetching is None:
+        if self.idle and self.fetching is None:
             self.wake(1)
         self.changed()
 
     async def wait_idle(self) -> None:
         """A worker with nothing to do sleeps until it is woken."""
         event = anyio.Event()
-        self._idle.append(event)
+        self.idle.append(event)
         if self.quiet is not None:
             self.quiet()
         if self.paused:
@@ -152,13 +156,13 @@ class Crew:
         try:
             await event.wait()
         finally:
-            if event in self._idle:
-                self._idle.remove(event)
+            if event in self.idle:
+                self.idle.remove(event)
 
     def wake(self, workers: int) -> None:
         """Let so many idle workers look again."""
-        for _ in range(min(workers, len(self._idle))):
-            self._idle.pop().set()
+        for _ in range(min(workers, len(self.idle))):
+            self.idle.pop().set()
 
     def interrupt(self) -> None:
         """Let whoever fetches look again. Receiving is atomic: nothing is lost by it."""
@@ -167,7 +171,7 @@ class Crew:
 
     def look_again(self) -> None:
         """Something changed for every worker."""
-        self.wake(len(self._idle))
+        self.wake(len(self.idle))
         self.interrupt()
 
     def changed(self) -> None:

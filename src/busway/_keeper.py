@@ -174,7 +174,7 @@ class Keeper:
         if fired:
             # Whoever fetches is asleep in the broker's hands; without this nobody would start them.
             # Whose batch is old enough is not known here, so all of them look.
-            self._crew.wake(self._crew.idle_workers if flushes else fired)
+            self._crew.wake(len(self._crew.idle) if flushes else fired)
             self._crew.interrupt()
 
     async def _give_back_revoked(self) -> None:

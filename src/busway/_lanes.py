@@ -35,13 +35,13 @@ class Lanes:
         "_least",
         "_many",
         "_parked",
-        "_resumed",
         "_shut",
         "_widest",
         "bound",
         "finished",
         "held",
         "ready",
+        "resumed",
         "run",
         "running",
         "straight",
@@ -53,7 +53,7 @@ class Lanes:
         self._many = concurrency > 1
         self._closed: dict[Hashable, deque[Delivery] | None] = {}
         self._parked = 0
-        self._resumed: deque[Delivery] = deque()
+        self.resumed: deque[Delivery] = deque()
         self._shut = False
         self.ready: deque[Delivery] = deque()
         self._last: object = None
@@ -106,7 +106,7 @@ class Lanes:
         if run is None or run.begun:
             return None
         self._come(worker)
-        if self._closed or self._resumed or self._shut:
+        if self._closed or self.resumed or self._shut:
             return None
         run.begun = True
         return run
@@ -131,7 +131,7 @@ class Lanes:
         """The next that this worker may start now; it gives it back to ``after``."""
         self.break_run()
         self._come(worker)
-        self.straight = None if self._closed or self._resumed or self._shut else worker
+        self.straight = None if self._closed or self.resumed or self._shut else worker
         self.running = delivery = self._next()
         if delivery is not None and self.straight is None:
             self.start(delivery)
@@ -140,9 +140,9 @@ class Lanes:
     def _next(self) -> Delivery | None:
         if self._shut:
             return None
-        if self._resumed:
+        if self.resumed:
             self._parked -= 1
-            return self._resumed.popleft()
+            return self.resumed.popleft()
         ready, closed = self.ready, self._closed
         while ready:
             delivery = ready.popleft()
@@ -193,7 +193,7 @@ class Lanes:
             return None
         if self._shut:
             # Still parked, and still the first of its lane.
-            self._resumed.append(parked.popleft())
+            self.resumed.append(parked.popleft())
             return None
         self._parked -= 1
         return parked.popleft()
@@ -211,7 +211,7 @@ class Lanes:
         """Its wait is over: it is the next to start, before anything parked behind it."""
         self.break_run()
         self.straight = None
-        self._resumed.append(delivery)
+        self.resumed.append(delivery)
 
     def settled(self, count: int) -> None:
         """So many deliveries were acknowledged or given back."""
@@ -220,7 +220,7 @@ class Lanes:
     def waiting(self) -> Iterator[Delivery]:
         """Everything that is held and not running, except what waits for its time."""
         self.break_run()
-        yield from self._resumed
+        yield from self.resumed
         yield from self.ready
         for parked in self._closed.values():
             yield from parked or ()
@@ -234,7 +234,7 @@ class Lanes:
         if following is not None:
             self.straight = None
             self._parked += 1
-            self._resumed.append(following)
+            self.resumed.append(following)
 
     def park(self, delivery: Delivery) -> Delivery | None:
         """It came before its time: hold it without a lane. The next of its lane, if one is
@@ -255,7 +255,7 @@ class Lanes:
         """Take out what waits and is unwanted, each lane's in its order; running ones, and those
         with a time, stay."""
         self.break_run()
-        resumed = [d for d in self._resumed if unwanted(d)]
+        resumed = [d for d in self.resumed if unwanted(d)]
         parked: list[Delivery] = []
         for lane, queue in self._closed.items():
             if queue:
@@ -264,7 +264,7 @@ class Lanes:
         self._parked -= len(parked)
         for delivery in resumed:
             # After the queues: what takes its place is wanted.
-            self._resumed.remove(delivery)
+            self.resumed.remove(delivery)
             self.reopen(delivery)
         ready = [d for d in self.ready if unwanted(d)]
         kept = [d for d in self.ready if not unwanted(d)]

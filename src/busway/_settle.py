@@ -67,7 +67,8 @@ class Settler:
             lost = await self._feed.ack(deliveries)
         except TransportError:
             lost = await self.insist(deliveries, lambda: self._feed.ack(deliveries))
-        self._runtime.counters.lost += lost
+        if lost:
+            self._runtime.counters.lost += lost
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         """Give these back unhandled. A broker that cannot be told finds out when the loan ends."""

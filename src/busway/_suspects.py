@@ -57,7 +57,7 @@ class Suspects:
         quiet = anyio.Event()
 
         def look() -> None:
-            if crew.idle_workers >= crew.workers - 1:
+            if len(crew.idle) >= crew.workers - 1:
                 quiet.set()
 
         crew.quiet = look

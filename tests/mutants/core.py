@@ -12,14 +12,14 @@ MEMORY = "tests/testing/test_memory.py"
 MUTANTS = [
     Mutant(
         "at least once: acknowledged only after success",
-        "_consumer.py",
-        "        self._received(batch)\n",
-        "        self._received(batch)\n        await self._feed.ack(batch)\n",
+        "_intake.py",
+        "        now = time.perf_counter()\n",
+        "        now = time.perf_counter()\n        await self._feed.ack(batch)\n",
         "tests/test_settle.py test_nothing_is_acknowledged_before_its_handler_has_returned",
     ),
     Mutant(
         "at least once: fresh events are acknowledged after the last of them",
-        "_consumer.py",
+        "_worker.py",
         "        for content in run.events:\n",
         "        await crew.acknowledge(run.batch)\n        for content in run.events:\n",
         "tests/test_fresh.py test_what_a_cancelled_run_did_not_reach_comes_again",

@@ -8,9 +8,10 @@ from typing import Protocol
 import anyio
 import msgspec
 
+from ..message import Envelope
 from ..transport import Clock, Delivery, Group, Outgoing, Story
 from ._mailbox import DONE, Mailbox
-from ._wake import wakes
+from ._wake import alarm
 
 __all__ = ["LeasedFeed", "MemoryFeed"]
 
@@ -38,13 +39,13 @@ class Hub(Protocol):
         ...
 
 
-class MemoryFeed:
-    """A feed whose loans last until it is left. Powers: Redelivers, Moves, Follows."""
+class _Feed:
+    """What both kinds of feed are."""
 
     def __init__(self, hub: Hub, box: Mailbox) -> None:
         self._hub = hub
         self._box = box
-        self._wakes = wakes()
+        self._alarm = alarm()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of group {self._box.name!r}>"
@@ -64,12 +65,11 @@ class MemoryFeed:
                 await self._woken_or_due(box, wake_at)
 
     async def _woken(self, box: Mailbox) -> None:
-        wake = self._wakes()
-        box.readers.append(wake)
+        box.readers.append(self._alarm)
         try:
-            await wake.wait()
+            await self._alarm.armed()
         except BaseException:
-            box.forget_reader(wake)
+            box.forget_reader(self._alarm)
             raise
 
     async def _woken_or_due(self, box: Mailbox, wake_at: float | None) -> None:
@@ -109,12 +109,56 @@ class MemoryFeed:
         self._hub.follow(self._box, self, group)
 
     def leave(self) -> None:
-        """Give back what was not acknowledged."""
-        self._box.leave(self)
+        """Before its mailbox takes back what it lent: what only the feed knows of becomes lent."""
 
 
-class LeasedFeed(MemoryFeed):
-    """A feed whose loans run out. One power more: Extends."""
+class MemoryFeed(_Feed):
+    """A feed whose loans last until it is left. Powers: Redelivers, Moves, Follows, HandsOver."""
+
+    def __init__(self, hub: Hub, box: Mailbox) -> None:
+        super().__init__(hub, box)
+        self._handed: Envelope | None = None
+        """What ``hand`` returned and nobody has settled."""
+        self._place = 0
+
+    async def hand(self) -> Envelope | None:
+        box = self._box
+        if box.ready or self._hub.next_due is not None:
+            return None
+        box.readers.append(self._alarm)
+        try:
+            await self._alarm.armed()
+        except BaseException:
+            box.forget_reader(self._alarm)
+            raise
+        if len(box.ready) != 1 or box.made:
+            return None
+        event = box.ready.popleft()
+        assert type(event) is Envelope
+        self._handed = event
+        self._place = box.place
+        box.place += 1
+        box.pending += 1
+        if box.room is not None:
+            box.let_go()
+        return event
+
+    def done(self) -> None:
+        self._handed = None
+        self._box.pending -= 1
+
+    def lend(self) -> Delivery:
+        event, self._handed = self._handed, None
+        assert event is not None
+        return self._box.lend(event, self, self._place)
+
+    def leave(self) -> None:
+        if self._handed is not None:
+            self.lend()
+
+
+class LeasedFeed(_Feed):
+    """A feed whose loans run out. Powers: Redelivers, Moves, Follows, Extends."""
 
     def __init__(self, hub: Hub, box: Mailbox, lease: float) -> None:
         super().__init__(hub, box)

@@ -64,18 +64,18 @@ class Mailbox:
     __slots__ = (
         "_last",
         "_lines",
-        "_made",
-        "_place",
-        "_room",
         "capacity",
         "durable",
         "followed",
         "lent",
+        "made",
         "name",
         "overshoot",
         "pending",
+        "place",
         "readers",
         "ready",
+        "room",
     )
 
     def __init__(self, group: Group, capacity: int, lines: Mapping[str, HasChannel]) -> None:
@@ -88,15 +88,15 @@ class Mailbox:
         self._lines = lines
         self.ready: deque[Envelope | Delivery] = deque()
         """What waits: an event that is simply new as it is, everything else as a delivery."""
-        self._made = 0
+        self.made = 0
         """How many of them are deliveries."""
         self.lent: deque[Batch] = deque()
         self.pending = 0
-        self._place = 0
+        self.place = 0
         self.overshoot = 0
         """Items taken in beyond the capacity, because their sender must not wait."""
         self.readers: list[Wake] = []
-        self._room: anyio.Event | None = None
+        self.room: anyio.Event | None = None
 
     def matches(self, topic: str) -> bool:
         if not self.followed:
@@ -129,7 +129,7 @@ class Mailbox:
 
     def append(self, delivery: Delivery) -> None:
         """Append a delivery, and wake one reader."""
-        self._made += 1
+        self.made += 1
         self.ready.append(delivery)
         if self.readers:
             self.readers.pop().set()
@@ -147,28 +147,34 @@ class Mailbox:
     async def wait_for_room(self) -> None:
         """Wait until somebody made room, or the group went: then look again whom to wait for."""
         if self.full:
-            if self._room is None:
-                self._room = anyio.Event()
-            await self._room.wait()
+            if self.room is None:
+                self.room = anyio.Event()
+            await self.room.wait()
 
     def take(self, limit: int, owner: object, until: float | None) -> Sequence[Delivery]:
         """Lend at most ``limit``, until a moment if loans run out; there is at least one."""
         ready = self.ready
         count = min(limit, len(ready))
-        plain = not self._made and until is None and count > _FEW
+        plain = not self.made and until is None
         batch = self._fresh(count) if plain else self._made_now(count)
         if until is not None:
-            for place, delivery in enumerate(batch, self._place):
+            for place, delivery in enumerate(batch, self.place):
                 turn = delivery.receipt
                 delivery.receipt = Turn(place if turn is None else turn.place, until)
         if len(self.lent) >= _MANY_BATCHES:
             self.lent = deque(batch for batch in self.lent if _some_lent(batch.deliveries))
-        self.lent.append(Batch(batch, owner, self._place))
-        self._place += count
+        self.lent.append(Batch(batch, owner, self.place))
+        self.place += count
         self.pending += count
-        if self._room is not None and len(ready) < self.capacity:
+        if self.room is not None and len(ready) < self.capacity:
             self.let_go()
         return batch
+
+    def lend(self, event: Envelope, owner: object, place: int) -> Delivery:
+        """What went from hand to hand is lent as everything else is, at the place it has."""
+        delivery = Delivery(event, self._channel_of(event), event.subject)
+        self.lent.append(Batch([delivery], owner, place))
+        return delivery
 
     def _fresh(self, count: int) -> Fresh:
         ready: deque[Any] = self.ready
@@ -185,7 +191,7 @@ class Mailbox:
         for _ in range(count):
             one = self.ready.popleft()
             if type(one) is Delivery:
-                self._made -= 1
+                self.made -= 1
                 batch.append(one)
             else:
                 assert type(one) is Envelope
@@ -240,7 +246,7 @@ class Mailbox:
     def _insert(self, back: list[Delivery]) -> None:
         """Before what was never lent, and among what was given back earlier, in order."""
         ready = self.ready
-        self._made += len(back)
+        self.made += len(back)
         while ready and type(first := ready[0]) is Delivery and first.receipt is not None:
             ready.popleft()
             back.append(first)
@@ -285,14 +291,14 @@ class Mailbox:
     def empty(self) -> None:
         """Forget what waits."""
         self.ready.clear()
-        self._made = 0
+        self.made = 0
         self.let_go()
 
     def let_go(self) -> None:
         """Senders that wait for room look again: there is some, or the group has gone."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+        if self.room is not None:
+            self.room.set()
+            self.room = None
 
     def wake(self) -> None:
         """Let every reader look again."""

@@ -182,22 +182,24 @@ class MemoryTransport:
 
     # --- groups -------------------------------------------------------------------------------
 
-    def listen(self, group: Group, /) -> AbstractAsyncContextManager[MemoryFeed]:
+    def listen(self, group: Group, /) -> AbstractAsyncContextManager[MemoryFeed | LeasedFeed]:
         return self._listen(group)
 
     @asynccontextmanager
-    async def _listen(self, group: Group) -> AsyncGenerator[MemoryFeed]:
+    async def _listen(self, group: Group) -> AsyncGenerator[MemoryFeed | LeasedFeed]:
         box = self._boxes.by_group.get(group.name)
         if box is None:
             box = self._boxes.add(group)
             for item in self._history.since(group.start if group.durable else "latest"):
                 if group.matches(item.content.type):  # type: ignore[union-attr]
                     box.put(item)
-        feed = MemoryFeed(self, box) if self._lease is None else LeasedFeed(self, box, self._lease)
+        lease = self._lease
+        feed = MemoryFeed(self, box) if lease is None else LeasedFeed(self, box, lease)
         self.follow(box, feed, group)
         try:
             yield feed
         finally:
+            feed.leave()
             self._boxes.leave(box, feed)
 
     def follow(self, box: Mailbox, owner: object, group: Group, /) -> None:

@@ -12,45 +12,68 @@ from typing import Any, Protocol
 
 import anyio
 
-__all__ = ["Wake", "wakes"]
+__all__ = ["Alarm", "Wake", "alarm"]
 
 
 class Wake(Protocol):
-    """Set and awaited once."""
+    """Lets one reader look again."""
 
     def set(self) -> object: ...
 
-    def wait(self) -> Awaitable[object]: ...
+
+class Alarm(Wake, Protocol):
+    """One reader's own, used again for each of its waits."""
+
+    def armed(self) -> Awaitable[object]:
+        """Wait for the next ``set``."""
+        ...
 
 
-class _Future:
-    """asyncio's own, with the names of an event."""
+class _AsyncioAlarm:
+    """On a bare future."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_create", "_future")
 
     def __init__(self, create: Callable[[], Any]) -> None:
-        self._future = create()
+        self._create = create
+        self._future: Any = None
 
     def set(self) -> None:
         # It may be cancelled: its reader was, in the same turn of the loop.
         if not self._future.done():
             self._future.set_result(None)
 
-    def wait(self) -> Awaitable[object]:
-        future: Awaitable[object] = self._future
+    def armed(self) -> Awaitable[object]:
+        future: Awaitable[object] = self._create()
+        self._future = future
         return future
 
 
-def wakes() -> Callable[[], Wake]:
-    """What makes wake-ups for readers on the loop that runs now."""
+class _EventAlarm:
+    """On an event of whatever loop it is."""
+
+    __slots__ = ("_create", "_event")
+
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self._create = create
+        self._event: Any = None
+
+    def set(self) -> None:
+        self._event.set()
+
+    def armed(self) -> Awaitable[object]:
+        self._event = self._create()
+        waiting: Awaitable[object] = self._event.wait()
+        return waiting
+
+
+def alarm() -> Alarm:
+    """The alarm of a reader on the loop that runs now."""
     # Who runs on a loop has imported it; this module imports neither.
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     try:
         if asyncio is not None and asyncio.current_task() is not None:
-            create = asyncio.get_running_loop().create_future
-            return lambda: _Future(create)
+            return _AsyncioAlarm(asyncio.get_running_loop().create_future)
     except RuntimeError:
         pass  # no asyncio loop runs
-    if trio is not None:
-        return trio.Event  # type: ignore[no-any-return]
-    return anyio.Event
+    return _EventAlarm(anyio.Event if trio is None else trio.Event)

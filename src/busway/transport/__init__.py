@@ -37,6 +37,7 @@ from ._delivery import Delivery as Delivery
 from ._delivery import Loan as Loan
 from ._feed_powers import Extends as Extends
 from ._feed_powers import Follows as Follows
+from ._feed_powers import HandsOver as HandsOver
 from ._feed_powers import Moves as Moves
 from ._feed_powers import Redelivers as Redelivers
 from ._fresh import Fresh as Fresh
@@ -86,6 +87,7 @@ __all__ = [
     "Fresh",
     "Group",
     "GroupState",
+    "HandsOver",
     "Holds",
     "Loan",
     "ManagesGroups",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from ..message import Envelope
 from ._delivery import Delivery
 from ._items import Outgoing, Story
 from ._protocols import Group
@@ -16,6 +17,7 @@ from ._protocols import Group
 __all__ = [
     "Extends",
     "Follows",
+    "HandsOver",
     "Moves",
     "Redelivers",
 ]
@@ -60,4 +62,26 @@ class Follows(Protocol):
     async def follow(self, group: Group, /) -> None:
         """From when this returns, events that match the new patterns are received; channels that
         can hold none any more are not read."""
+        ...
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A feed in this process that can give a single event from hand to hand, with nothing made
+    for it but itself. Asked by a group that holds nothing and has one worker; never under loans
+    that run out."""
+
+    async def hand(self) -> Envelope | None:
+        """Wait for the next event. What is returned is lent until ``done`` or ``lend``, and all
+        that ``Fresh`` says of its events is true of it. None when ``receive`` has to be called
+        instead: something else waits, or may. Atomic under cancellation, as ``receive`` is."""
+        ...
+
+    def done(self) -> None:
+        """Acknowledge what ``hand`` returned."""
+        ...
+
+    def lend(self) -> Delivery:
+        """What ``hand`` returned, as the delivery it would have been: from now on it is settled as
+        any other."""
         ...

@@ -13,6 +13,7 @@ from .deadlines import Deadlines
 from .feed_powers import FeedPowers
 from .fidelity import Fidelity
 from .groups import Groups
+from .handing_over import HandingOver
 from .lifecycle import Crowd, Lifecycle
 from .local_powers import LocalPowers
 from .members import Members
@@ -47,6 +48,7 @@ class TransportSuite(
     Lifecycle,
     Crowd,
     FeedPowers,
+    HandingOver,
     Powers,
     LocalPowers,
     Deadlines,
