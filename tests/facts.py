@@ -93,21 +93,27 @@ class LeapingClock:
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self._now = now
-        self._leapt = anyio.Event()
+        self._waiting: set[anyio.Event] = set()
+        """One for each who waits: they may be on different event loops."""
 
     def time(self) -> float:
         return self._now
 
     def leap(self, seconds: float) -> None:
         self._now += seconds
-        self._leapt.set()
-        self._leapt = anyio.Event()
+        for leapt in self._waiting:
+            leapt.set()
 
     async def wait(self, event: anyio.Event, until: float | None, /) -> bool:
         while not event.is_set() and (until is None or self._now < until):
-            async with anyio.create_task_group() as tasks:
-                for each in (event, self._leapt):
-                    tasks.start_soon(self._end, each, tasks.cancel_scope)
+            leapt = anyio.Event()
+            self._waiting.add(leapt)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for each in (event, leapt):
+                        tasks.start_soon(self._end, each, tasks.cancel_scope)
+            finally:
+                self._waiting.discard(leapt)
         return event.is_set()
 
     async def _end(self, event: anyio.Event, scope: anyio.CancelScope) -> None:

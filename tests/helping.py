@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
-from busway import Bus, TransportError
+from busway import Bus, Envelope, TransportError
 from busway.memory import NullTransport
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Unknown
 
-__all__ = ["URLS", "Answering", "down", "lost", "ready"]
+__all__ = ["URLS", "Answering", "SeeingBus", "down", "lost", "ready"]
 
 URLS = ("memory://", "memory://?codec=json", "memory://?history=10")
 """Whatever is said of publishing holds for each: by the short way, encoded, and kept."""
@@ -58,6 +58,23 @@ class Answering(NullTransport):
             if not isinstance(outcome, NotWritten)
         )
         return outcomes
+
+
+class SeeingBus(Bus):
+    """A bus with a handler that keeps every envelope it gets."""
+
+    def __init__(self, url: str, pattern: str) -> None:
+        super().__init__(url, service="shop")
+        self._got: list[Envelope] = []
+        self.add(self._see, pattern, group="see")
+
+    async def _see(self, envelope: Envelope) -> None:
+        self._got.append(envelope)
+
+    async def seen(self) -> list[Envelope]:
+        """All that came, once nothing is on its way."""
+        await self.drain(timeout=5)
+        return self._got
 
 
 async def ready(bus: Bus) -> None:

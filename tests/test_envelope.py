@@ -16,7 +16,7 @@ import pytest
 
 from busway import Bus, Envelope, Message, OptionError, event
 from busway.message import _envelope
-from tests.helping import URLS
+from tests.helping import URLS, SeeingBus
 
 __all__: list[str] = []
 
@@ -44,27 +44,14 @@ class Made(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(params=URLS)
-async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> Bus:
-    one = Bus(request.param, service="shop")
-    got: list[Envelope] = []
-    one.got = got  # type: ignore[attr-defined]
-
-    @one.subscribe("child.**", group="see")
-    async def see(envelope: Envelope) -> None:
-        got.append(envelope)
-
-    return one
+def bus(request: pytest.FixtureRequest) -> SeeingBus:
+    return SeeingBus(request.param, "child.**")
 
 
-async def children(bus: Bus) -> list[Envelope]:
-    await bus.drain(timeout=5)
-    return bus.got  # type: ignore[attr-defined,no-any-return]
-
-
-async def test_what_is_given_is_kept_all_the_way(bus: Bus) -> None:
+async def test_what_is_given_is_kept_all_the_way(bus: SeeingBus) -> None:
     async with bus:
         await bus.publish("child.one", {"a": 1}, **WHOLE)
-        (got,) = await children(bus)
+        (got,) = await bus.seen()
     assert {name: getattr(got, name) for name in WHOLE} == WHOLE
 
 
@@ -103,7 +90,7 @@ async def test_a_child_inherits_correlation_tenant_user_and_trace_and_nothing_el
     assert [child.key, child.idempotency_key, child.aggregate, child.resource] == [None] * 4
 
 
-async def test_no_tenant_and_tenant_not_given_are_different(bus: Bus) -> None:
+async def test_no_tenant_and_tenant_not_given_are_different(bus: SeeingBus) -> None:
     @bus.subscribe("parent.one")
     async def answer(data: object, message: Message[object]) -> None:
         await bus.publish("child.inherits")
@@ -112,7 +99,7 @@ async def test_no_tenant_and_tenant_not_given_are_different(bus: Bus) -> None:
 
     async with bus:
         await bus.publish("parent.one", tenant="acme")
-        got = await children(bus)
+        got = await bus.seen()
     assert {e.topic: e.tenant for e in got} == {
         "child.inherits": "acme",
         "child.none": None,
@@ -120,7 +107,7 @@ async def test_no_tenant_and_tenant_not_given_are_different(bus: Bus) -> None:
     }
 
 
-async def test_whatever_a_handler_publishes_is_a_child(bus: Bus) -> None:
+async def test_whatever_a_handler_publishes_is_a_child(bus: SeeingBus) -> None:
     @bus.subscribe("parent.one")
     async def answer(data: object, message: Message[object]) -> None:
         await bus.publish(Made("express"))
@@ -134,9 +121,9 @@ async def test_whatever_a_handler_publishes_is_a_child(bus: Bus) -> None:
 
     async with bus:
         parent = await bus.publish("parent.one", user="ada")
-        got = await children(bus)
+        got = await bus.seen()
         await bus.publish(Made("outside"))
-        outside = (await children(bus))[-1]
+        outside = (await bus.seen())[-1]
     assert len(got) == 8
     assert {(e.causation_id, e.correlation_id, e.user) for e in got[:-1]} == {
         (parent.id, parent.id, "ada")
@@ -144,7 +131,7 @@ async def test_whatever_a_handler_publishes_is_a_child(bus: Bus) -> None:
     assert outside.causation_id is None
 
 
-async def test_a_task_that_outlives_its_handler_keeps_its_parent(bus: Bus) -> None:
+async def test_a_task_that_outlives_its_handler_keeps_its_parent(bus: SeeingBus) -> None:
     go = anyio.Event()
 
     async def later() -> None:
@@ -164,7 +151,7 @@ async def test_a_task_that_outlives_its_handler_keeps_its_parent(bus: Bus) -> No
             await bus.drain(timeout=5)
             go.set()
             with anyio.fail_after(5):
-                while not (got := await children(bus)):
+                while not (got := await bus.seen()):
                     await anyio.lowlevel.checkpoint()
     assert got[0].causation_id == first.id
 

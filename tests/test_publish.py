@@ -33,7 +33,7 @@ from busway.memory import MemoryTransport
 from busway.middleware import Hooks, Published, Send, publishing, trace
 from busway.testing import PartitionedLog
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Unknown
-from tests.helping import URLS, Answering, down, lost, ready
+from tests.helping import URLS, Answering, SeeingBus, down, lost, ready
 
 __all__: list[str] = []
 
@@ -49,29 +49,16 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(params=URLS)
-async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Bus]:
-    one = Bus(request.param, service="shop")
-    seen: list[Envelope] = []
-    one.seen = seen  # type: ignore[attr-defined]
-
-    @one.subscribe("**", group="all")
-    async def see(envelope: Envelope) -> None:
-        seen.append(envelope)
-
-    async with one:
+async def bus(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[SeeingBus]:
+    async with SeeingBus(request.param, "**") as one:
         yield one
 
 
-async def seen(bus: Bus) -> list[Envelope]:
-    await bus.drain(timeout=5)
-    return bus.seen  # type: ignore[attr-defined,no-any-return]
-
-
-async def test_what_publish_returns_is_what_handlers_get(bus: Bus) -> None:
+async def test_what_publish_returns_is_what_handlers_get(bus: SeeingBus) -> None:
     one = await bus.publish(Paid(1))
     two = await bus.publish("paid.slip", {"a": 1}, key="k")
     three, four = await bus.publish_many([Paid(2), bus.envelope("paid.slip", {"a": 2})])
-    got = await seen(bus)
+    got = await bus.seen()
     assert {e.id for e in got} == {one.id, two.id, three.id, four.id}
     assert [(e.topic, e.key, e.source) for e in got if e.id == one.id] == [
         ("paid.order", "1", "shop")
@@ -79,10 +66,10 @@ async def test_what_publish_returns_is_what_handlers_get(bus: Bus) -> None:
     assert bus.stats().published == 4
 
 
-async def test_an_envelope_is_sent_as_it_is(bus: Bus) -> None:
+async def test_an_envelope_is_sent_as_it_is(bus: SeeingBus) -> None:
     made = bus.envelope(Paid(3), id="mine", headers={"a": "b"}, tenant="acme")
     assert await bus.publish(made) is made
-    (got,) = await seen(bus)
+    (got,) = await bus.seen()
     assert (got.id, got.headers, got.tenant) == ("mine", {"a": "b"}, "acme")
     assert got.timestamp == pytest.approx(made.timestamp, abs=1e-6)
     with pytest.raises(OptionError, match=r"never changed: .* or make a copy"):
@@ -112,20 +99,20 @@ async def test_data_published_by_name_is_checked_against_the_declared_class(
     assert len(warned) == (check == "warn")
 
 
-async def test_a_refused_event_sends_none_of_many(bus: Bus) -> None:
+async def test_a_refused_event_sends_none_of_many(bus: SeeingBus) -> None:
     with pytest.raises(EventError):
         await bus.publish_many([Paid(1), object()])
-    assert await seen(bus) == []
+    assert await bus.seen() == []
 
 
-async def test_delay_holds_an_event_back_and_time_does_not(bus: Bus) -> None:
+async def test_delay_holds_an_event_back_and_time_does_not(bus: SeeingBus) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     await bus.publish(Paid(1), delay=3600)
     await bus.publish(Paid(2), delay=timedelta(hours=1))
     await bus.publish(Paid(3), delay=later)
     await bus.publish(Paid(4), time=later)
     await bus.publish(Paid(5), delay=0)
-    got = await seen(bus)
+    got = await bus.seen()
     assert sorted(e.key for e in got if e.key) == ["4", "5"]
     assert next(e.time for e in got if e.key == "4") == later
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import anyio
 
+from tests.bench.contenders import baseline
 from tests.bench.rig import Contender, Load, Loop
 
 __all__ = [
     "Entry",
     "Settings",
     "Spread",
+    "bare_of",
     "events_of",
     "interleave",
     "per_call",
@@ -141,6 +143,15 @@ def _fit(entry: Entry, settings: Settings) -> None:
     per_event = trial * entry.load.groups
     entry.count = max(FEWEST, floor(PART / per_event))
     entry.parts = max(3, round(settings.seconds / (entry.count * per_event)))
+
+
+def bare_of(entries: Sequence[Entry]) -> dict[Loop, Spread]:
+    """What the bare hand-off took on each event loop."""
+    return {
+        entry.contender.loop: entry.spread
+        for entry in entries
+        if entry.contender == baseline(entry.contender.loop)
+    }
 
 
 def interleave(entries: Sequence[Entry], settings: Settings) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from busway.message import Envelope, Message, PublishOptions
 from busway.middleware import Handler
+from tests.facts import LeapingClock
 
 __all__ = ["FakeClock", "clock", "message"]
 
@@ -19,34 +20,17 @@ class FakeDelivery(msgspec.Struct):
     lost: bool = False
 
 
-class FakeClock:
-    """A ``busway.transport.Clock`` that only ``advance`` moves."""
+class FakeClock(LeapingClock):
+    """Of which a test can say that nobody may wait for it now."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        super().__init__()
         self._impatient: set[int] = set()
-        self._timers: list[tuple[float, anyio.Event]] = []
-
-    def time(self) -> float:
-        return self.now
 
     async def wait(self, event: anyio.Event, until: float | None, /) -> bool:
         if anyio.get_current_task().id in self._impatient:
             raise AssertionError("a call waited that should have gone through at once")
-        rung = anyio.Event()
-        if until is not None:
-            if until <= self.now:
-                rung.set()
-            self._timers.append((until, rung))
-
-        async def first(either: anyio.Event) -> None:
-            await either.wait()
-            group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(first, event)
-            group.start_soon(first, rung)
-        return event.is_set()
+        return await super().wait(event, until)
 
     async def at_once(self, handler: Handler, message: Message[Any]) -> Any:
         """Call the handler; fail where it would wait for the clock, instead of hanging."""
@@ -56,13 +40,6 @@ class FakeClock:
             return await handler(message)
         finally:
             self._impatient.discard(task)
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        for until, rung in self._timers:
-            if until <= self.now:
-                rung.set()
-        self._timers = [timer for timer in self._timers if timer[0] > self.now]
 
 
 class MessageFactory:

@@ -139,7 +139,7 @@ async def test_failures_older_than_the_window_are_forgotten(
     service.error = ConnectionError("down")
     for _ in range(10):
         await fail(clock, handler, message, 1)
-        clock.advance(16)
+        clock.leap(16)
     assert service.calls == 10
 
 
@@ -152,10 +152,10 @@ async def test_after_the_pause_exactly_one_call_goes_through(
         for _ in range(5):
             group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
-        clock.advance(4.9)
+        clock.leap(4.9)
         await anyio.wait_all_tasks_blocked()
         assert service.calls == 3
-        clock.advance(0.1)
+        clock.leap(0.1)
         await anyio.wait_all_tasks_blocked()
         assert service.calls == 4
         group.start_soon(calls)  # a newcomer waits for the probe, too
@@ -173,7 +173,7 @@ async def test_a_probe_that_succeeds_lets_everything_go_on(
             group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
         service.error = None
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert calls.results == ["ok"] * 5
     assert await clock.at_once(calls.handler, message()) == "ok"
@@ -189,10 +189,10 @@ async def test_a_probe_that_fails_doubles_the_wait_up_to_the_longest(
         async with anyio.create_task_group() as group:
             group.start_soon(calls)
             await anyio.wait_all_tasks_blocked()
-            clock.advance(wait - 0.1)
+            clock.leap(wait - 0.1)
             await anyio.wait_all_tasks_blocked()
             assert service.calls == before
-            clock.advance(0.1)
+            clock.leap(0.1)
             await cut_off(group)
         assert service.calls == before + 1
         assert calls.results == ["ConnectionError"]
@@ -202,14 +202,14 @@ async def test_closing_forgets_the_failures_and_the_longer_wait(
     service: Service, clock: Any, message: MakeMessage
 ) -> None:
     handler = await tripped(service, clock, message)
-    clock.advance(5)
+    clock.leap(5)
     await fail(clock, handler, message, 1)
-    clock.advance(10)
+    clock.leap(10)
     service.error = None
     await clock.at_once(handler, message())
     service.error = ConnectionError("down")
     await fail(clock, handler, message, 3)
-    clock.advance(5)
+    clock.leap(5)
     await fail(clock, handler, message, 1)
     assert service.calls == 9
 
@@ -249,7 +249,7 @@ async def test_a_probe_that_says_nothing_hands_over_to_the_next(
             group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
         service.error = Reject("a bad event says nothing about the service")
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert calls.results == ["Reject"] * 3
 
@@ -260,7 +260,7 @@ async def test_a_cancelled_probe_hands_over_to_the_next(
     handler = await tripped(service, clock, message)
     calls = Calls(handler, message)
     service.hold = anyio.Event()
-    clock.advance(5)
+    clock.leap(5)
     async with anyio.create_task_group() as group, anyio.create_task_group() as probe:
         probe.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
@@ -285,7 +285,7 @@ async def test_a_cancelled_waiter_takes_nothing_with_it(
             await anyio.wait_all_tasks_blocked()
             cancelled.cancel_scope.cancel()
         service.error = None
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert calls.results == ["ok"]
 
@@ -313,7 +313,7 @@ async def test_what_began_before_it_opened_changes_nothing_after(
         assert sorted(early.results) == ["ConnectionError"] * 3 + ["ok"]
         assert later.results == []
         service.error = None
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert later.results == ["ok"]
 
@@ -331,7 +331,7 @@ async def test_failures_that_began_before_it_opened_do_not_open_it_again(
         await anyio.wait_all_tasks_blocked()
         service.hold = None
         await fail(clock, handler, message, 3)
-        clock.advance(5)
+        clock.leap(5)
         service.error = None
         await clock.at_once(handler, message())
         go_on.set()
@@ -351,13 +351,13 @@ async def test_a_clock_that_is_set_back_makes_no_wait_longer(
     service: Service, clock: Any, message: MakeMessage
 ) -> None:
     handler = await tripped(service, clock, message)
-    clock.advance(-3600)
+    clock.leap(-3600)
     calls = Calls(handler, message)
     async with anyio.create_task_group() as group:
         group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
         service.error = None
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert calls.results == ["ok"]
 
@@ -395,7 +395,7 @@ async def test_the_subscription_is_paused_once_while_calls_wait_and_resumed_afte
         await anyio.wait_all_tasks_blocked()
         assert subscription.log == ["pause"]
         service.error = None
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert subscription.log == ["pause", "resume"]
 
@@ -411,7 +411,7 @@ async def test_with_nobody_left_to_probe_the_subscription_is_not_left_paused(
     async with anyio.create_task_group() as group:
         group.start_soon(calls)
         await anyio.wait_all_tasks_blocked()
-        clock.advance(5)
+        clock.leap(5)
         await cut_off(group)
     assert calls.results == ["ConnectionError"]
     assert subscription.log == ["pause", "resume"]
@@ -446,7 +446,7 @@ async def test_each_change_of_state_is_logged_once(
             for _ in range(1 if error else 3):
                 group.start_soon(calls)
             await anyio.wait_all_tasks_blocked()
-            clock.advance(10)
+            clock.leap(10)
             await cut_off(group)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "breaker of Service: 3 of 3 attempts failed, waiting 5 s"),
@@ -501,7 +501,7 @@ def test_a_breaker_that_is_open_outlives_the_event_loop(
         async with anyio.create_task_group() as group:
             group.start_soon(policy, message())
             await anyio.wait_all_tasks_blocked()
-            clock.advance(5)
+            clock.leap(5)
             await cut_off(group)
 
     anyio.run(first_run, backend=backend)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.bench.contenders import baseline, contenders
+from tests.bench.contenders import contenders
 from tests.bench.figures import Goal, Section
-from tests.bench.measure import Entry, Settings, interleave
+from tests.bench.measure import Entry, Settings, bare_of, interleave
 from tests.bench.rig import Load
 
 __all__ = ["measure"]
@@ -21,11 +21,7 @@ NOTE = (
 def measure(settings: Settings) -> Iterable[Section]:
     entries = [Entry(each, Load(mode="single")) for each in contenders()]
     interleave(entries, settings)
-    bare = {
-        entry.contender.loop: entry.spread
-        for entry in entries
-        if entry.contender == baseline(entry.contender.loop)
-    }
+    bare = bare_of(entries)
     section = Section(
         "One event at a time, each awaited until handled",
         ("contender", "loop"), "x bare hand-off", "x", ("µs each", "events/s"), note=NOTE,

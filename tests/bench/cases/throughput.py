@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.bench.contenders import baseline, contenders
+from tests.bench.contenders import contenders
 from tests.bench.figures import Goal, Section
-from tests.bench.measure import Entry, Settings, interleave
+from tests.bench.measure import Entry, Settings, bare_of, interleave
 
 __all__ = ["measure"]
 
@@ -30,11 +30,7 @@ def goal(entry: Entry) -> Goal | None:
 def measure(settings: Settings) -> Iterable[Section]:
     entries = [Entry(each, load) for each in contenders() for load in each.loads]
     interleave(entries, settings)
-    bare = {
-        entry.contender.loop: entry.spread
-        for entry in entries
-        if entry.contender == baseline(entry.contender.loop)
-    }
+    bare = bare_of(entries)
     section = Section(
         "Publish → handled, one publisher, one subscriber",
         ("contender", "loop", "keys", "concurrency"), "x bare hand-off", "x",
