@@ -49,7 +49,7 @@ FLOORS: list[set[str]] = [
     {"transport"},
     {"message"},
     {"errors"},
-    {"_background", "_clock", "_media", "_tasks", "_uuid7"},
+    {"_background", "_clock", "_media", "_moment", "_tasks", "_uuid7"},
 ]
 
 DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}

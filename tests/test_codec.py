@@ -6,7 +6,8 @@ import base64
 import json
 import tracemalloc
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -223,6 +224,13 @@ def test_every_field_survives_binary_mode(envelope: Envelope) -> None:
     assert told(decode_binary(headers, body)) == told(envelope)
     as_bytes = {name: text.encode() for name, text in headers.items()}
     assert told(decode_binary(as_bytes, body)) == told(envelope)
+
+
+@given(st.floats(-62_135_596_800.0, 253_402_300_799.0))
+def test_the_time_is_the_microsecond_next_to_the_timestamp(stamp: float) -> None:
+    since = Envelope("a", 1, "s", stamp).time - datetime(1970, 1, 1, tzinfo=UTC)
+    microseconds = since // timedelta(microseconds=1)
+    assert abs(microseconds - Fraction(stamp) * 1_000_000) < Fraction(51, 100)
 
 
 @both

@@ -45,8 +45,9 @@ class _Writer:
     def encode(self, envelope: Envelope, /) -> bytes:
         """Raises ``EncodeError`` or ``TooLarge``; then nothing was made."""
         form = self._form
+        encode = form.encode  # a name, not a method call: see docs/adr/0006
         try:
-            encoded = form.encode(written(envelope, form))
+            encoded = encode(written(envelope, form))
         except UNWRITABLE as error:
             raise refused(envelope, form, error) from error
         limit = self.max_size

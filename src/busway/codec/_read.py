@@ -58,9 +58,10 @@ def decode(
         form = MSGPACK if data[:1] in _MAP_STARTS else JSON
     else:
         form = _ENVELOPES.get(content_type) or _form(content_type)
+    read = form.read
     try:
         try:
-            wire = form.read(data)
+            wire = read(data)
         except msgspec.ValidationError:
             return _read_loosely(data, form)
         return received(wire, form)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from .._media import JSON_DATA
+from .._moment import as_moment, as_number
 from ..errors import EncodeError, TooLarge
 from ..message import Envelope
 from ._blame import blame
@@ -17,7 +18,6 @@ from ._wire import JSON, REFUSALS, Form, Written, format_of, shorten
 
 __all__ = ["plain", "refused", "too_large", "written"]
 
-_from_timestamp = datetime.fromtimestamp
 _LEAST, _MOST = -(2**31), 2**31 - 1  # CloudEvents integers have 32 bits
 
 
@@ -33,13 +33,16 @@ def written(envelope: Envelope, form: Form) -> Written:
     or ``EncodeError``."""
     key = envelope.subject
     topic, source, data = envelope.type, envelope.source, envelope.data
+    version = envelope.schema_version
     if not topic or not source:
         raise EncodeError(f"{topic or 'an envelope'}: type and source may not be empty")
+    if version != 1 and not _LEAST <= version <= _MOST:
+        raise EncodeError(f"{topic}: version {version} is over 32 bits")
     wire = Written(
         envelope.given_id or envelope.id,
         source,
         topic,
-        _from_timestamp(envelope.timestamp, UTC),
+        as_moment(as_number(envelope.timestamp)),
         key,
         form.data_type,
         data,
@@ -47,7 +50,7 @@ def written(envelope: Envelope, form: Form) -> Written:
         envelope.given_correlation_id,
         envelope.causation_id,
         envelope.idempotency_key,
-        envelope.schema_version,
+        version,
         envelope.tenant,
         envelope.user,
         envelope.traceparent,
@@ -62,8 +65,6 @@ def written(envelope: Envelope, form: Form) -> Written:
         wire.resourcetype, wire.resourceid = envelope.resource
     if envelope.headers:
         wire.headers = _header_text(envelope)
-    if not _LEAST <= envelope.schema_version <= _MOST:
-        raise EncodeError(f"{topic}: version {envelope.schema_version} is over 32 bits")
     return wire
 
 

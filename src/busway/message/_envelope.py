@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from .._moment import moment
 from .._uuid7 import uuid7
 
 __all__ = ["Envelope", "Ref"]
@@ -107,7 +108,7 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     @property
     def time(self) -> datetime:
         """When it happened, in UTC, to the microsecond. Set once; the same whatever is retried."""
-        return datetime.fromtimestamp(self.timestamp, UTC)
+        return moment(self.timestamp)
 
     @property
     def correlation_id(self) -> str:
