@@ -23,6 +23,7 @@ __all__ = ["Actor", "ActorLife", "Supervise", "Supervisor", "actor_specs", "on"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__busway_on__"
+_STOPPING = 10.0
 
 _log = logging.getLogger("busway")
 
@@ -160,12 +161,16 @@ class Supervisor:
                 await self._restart()
 
     async def _restart(self) -> None:
+        name = type(self._actor).__name__
         try:
-            try:
-                await self._actor.on_stop()
-            except Exception:
-                # Its old state is given up either way.
-                _log.exception("on_stop of actor %s failed", type(self._actor).__name__)
+            with anyio.move_on_after(_STOPPING) as scope:
+                try:
+                    await self._actor.on_stop()
+                except Exception:
+                    # Its old state is given up either way.
+                    _log.exception("on_stop of actor %s failed", name)
+            if scope.cancelled_caught:
+                _log.error("on_stop of actor %s took over %g s", name, _STOPPING)
             await self._actor.on_start()
         except Exception as broken:
             self._stop(broken)  # without a state it can handle nothing

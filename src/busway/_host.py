@@ -188,7 +188,7 @@ class Host:
             return
         self.failure = self.failure or first
         if self._opened:
-            self._runtime.log.critical("the bus broke and has stopped", exc_info=error)
+            self._runtime.log.critical("the bus broke and has stopped: %s", first, exc_info=error)
         elif len(errors) > 1:
             self._runtime.log.error("the bus could not be started", exc_info=error)
 

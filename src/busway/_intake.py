@@ -9,6 +9,7 @@ from random import random
 import anyio
 import anyio.lowlevel
 
+from ._blame import blame
 from ._crew import Crew
 from ._keeper import Keeper
 from ._members import Members
@@ -54,6 +55,8 @@ class Intake:
         except TransportError as error:
             await self._broken(error)
             return not scope.cancel_called
+        except BaseException as error:
+            blame(self._runtime.transport, "receive", error)
         finally:
             crew.fetching = None
         now = time.perf_counter()

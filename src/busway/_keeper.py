@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
 
 import anyio
 import anyio.abc
 import msgspec
 
+from ._blame import blame
 from ._crew import Crew
 from .errors import TransportError
 from .transport import Delivery, Extends
@@ -211,10 +212,20 @@ class Keeper:
         held = [*self._crew.running, *self._crew.lanes.waiting(), *self.waiting()]
         held.extend(d for batch in self._crew.batches for d in batch)
         held.extend(self._crew.acks)
+        lost: Sequence[Delivery] | None = None
+        problem = (
+            "not answered within a third of the lease; the adapter's deadline is longer"
+        )
         try:
-            lost = await self._extends.extend(held)
+            # The loans run out meanwhile: who is not answered by then has to ask again.
+            with anyio.move_on_after(self._extends.lease / 3):
+                lost = await self._extends.extend(held)
         except TransportError as error:
-            self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, error)
+            problem = str(error)
+        except BaseException as error:
+            blame(self._runtime.transport, "extend", error)
+        if lost is None:
+            self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, problem)
             # Again after a twelfth of the lease: another third would be too late for a second try.
             early = self._extends.lease / 4
             self._extended = (self._extended[0] - early, self._extended[1] - early)

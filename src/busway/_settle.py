@@ -1,25 +1,25 @@
 """Carries out verdicts: the only acknowledgements and the only re-sends of the bus.
 
 In each function the acknowledgement is the last thing done: a crash before it costs a duplicate,
-never an event. A broker that cannot be told is told again, with backoff, until the loan is lost or
-``_PATIENCE`` seconds are over; then the delivery is let go, unacknowledged, and comes again.
+never an event. A broker that cannot be told is told again; see ``_insist``.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from random import random
 from typing import TypeVar
 
 import anyio
 import msgspec
 
+from ._blame import blame
+from ._insist import LetGo, answered, insist
 from ._letter import DeadLetter, letter
 from ._replies import failed, failure
 from ._runtime import Runtime
 from ._tasks import cancelled_by_owner
-from ._verdict import Backoff, text_of
+from ._verdict import text_of
 from .errors import PublishError, TransportError
 from .message import Envelope
 from .transport import (
@@ -39,15 +39,8 @@ __all__ = ["LetGo", "Settler"]
 
 T = TypeVar("T")
 
-_PATIENCE = 60.0
-_PAUSE = 1.0
-_WAITS = Backoff(first=0.05, factor=2.0, cap=5.0)
 _TRACEBACK_KEPT = 8192
 _ON_DEAD_PATIENCE = 10.0
-
-
-class LetGo(Exception):
-    """The broker could not be told; the delivery stays unacknowledged and comes again."""
 
 
 class Settler:
@@ -67,6 +60,8 @@ class Settler:
             lost = await self._feed.ack(deliveries)
         except TransportError:
             lost = await self.insist(deliveries, lambda: self._feed.ack(deliveries))
+        except BaseException as error:
+            blame(self._runtime.transport, "ack", error)
         if lost:
             self._runtime.counters.lost += lost
 
@@ -75,7 +70,7 @@ class Settler:
         if not deliveries:
             return
         try:
-            await self._feed.release(deliveries)
+            await answered(self._runtime, "release", lambda: self._feed.release(deliveries))
         except TransportError as error:
             self._runtime.log.warning(
                 "group %r: %d deliveries could not be given back now and come again when their "
@@ -84,6 +79,8 @@ class Settler:
                 len(deliveries),
                 error,
             )
+        except BaseException as error:
+            blame(self._runtime.transport, "release", error)
 
     async def again(
         self, delivery: Delivery, after: float, story: Story, *, counts: bool = True
@@ -222,32 +219,7 @@ class Settler:
 
     async def insist(self, deliveries: Sequence[Delivery], call: Callable[[], Awaitable[T]]) -> T:
         """Call until the broker answers. Raises LetGo."""
-        failures, waited = 0, 0.0
-        while True:
-            try:
-                return await call()
-            except TransportError as error:
-                failures += 1
-                gone = bool(deliveries) and all(d.lost for d in deliveries)
-                hopeless = gone or not error.retryable
-                if hopeless or waited >= _PATIENCE:
-                    self._runtime.log.error(
-                        "group %r: %d deliveries stay unacknowledged and come again: %s",
-                        self._group,
-                        len(deliveries),
-                        error,
-                    )
-                    if not gone and waited < _PAUSE:
-                        # What comes again at once would be refused at once.
-                        await anyio.sleep(_PAUSE)
-                    raise LetGo from error
-                if failures == 1:
-                    self._runtime.log.warning(
-                        "group %r: the broker could not be told, trying on: %s", self._group, error
-                    )
-                wait = _WAITS.wait(failures, random())
-                waited += wait
-                await anyio.sleep(wait)
+        return await insist(self._runtime, self._group, deliveries, call)
 
 
 def _trace_of(error: BaseException) -> str:

@@ -7,10 +7,11 @@ from typing import cast
 
 import anyio
 
-__all__ = ["cancelled_by_owner"]
+__all__ = ["cancelled_by_owner", "is_cancellation"]
 
 
-def _holds_cancellation(error: BaseException) -> bool:
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is one, whoever asked for it."""
     if isinstance(error, BaseExceptionGroup):  # a nursery of trio's own wraps those of its tasks
         group = cast("BaseExceptionGroup[BaseException]", error)
         return group.subgroup(anyio.get_cancelled_exc_class()) is not None
@@ -23,7 +24,7 @@ def cancelled_by_owner(error: BaseException) -> bool:
     A handler can also *raise* a cancellation nobody asked for: by awaiting a task that was
     cancelled elsewhere, say. That is an error of the handler like any other.
     """
-    if not _holds_cancellation(error):
+    if not is_cancellation(error):
         return False
     if anyio.current_effective_deadline() == -math.inf:
         return True
