@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from ..errors import TransportError
@@ -12,6 +13,7 @@ from ._port import Line
 
 __all__ = ["Boxes"]
 
+_log = logging.getLogger("busway.memory")
 _ROUTES_KEPT = 10_000
 
 
@@ -24,6 +26,14 @@ class Boxes:
         """What ports stand on, by topic; as many as there are declared classes."""
         self._capacity = capacity
         self._routes: dict[str, tuple[Mailbox, ...]] = {}
+
+    def put(self, item: Outgoing) -> None:
+        """Into every mailbox it goes to, whether there is room or not."""
+        for box in self.targets(item):
+            box.overshoot += box.over
+            box.put(item)
+            if not box.followed and len(box.ready) == box.capacity:
+                _say_deserted(box)
 
     def targets(self, item: Outgoing) -> Sequence[Mailbox]:
         """Where an item goes. Raises TransportError for a group that there is not."""
@@ -92,3 +102,13 @@ class Boxes:
         self._routes.clear()
         for line in self.lines.values():
             line.forget()
+
+
+def _say_deserted(box: Mailbox) -> None:
+    _log.warning(
+        "group %r has no member and %d events wait for it; senders do not wait for a group that "
+        "nobody empties. Subscribe in it again, or end it: bus.remove_group(%r)",
+        box.name,
+        len(box.ready),
+        box.name,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
@@ -38,8 +37,6 @@ from ._port import Line
 from ._shelf import Shelf
 
 __all__ = ["MemoryTransport"]
-
-_log = logging.getLogger("busway.memory")
 
 
 def _needs_more(envelope: Envelope) -> bool:
@@ -141,20 +138,7 @@ class MemoryTransport:
         else:
             if item.address.purpose is Purpose.EVENT:
                 self._history.add(item, self.clock.time())
-            for box in self._boxes.targets(item):
-                box.overshoot += box.over
-                box.put(item)
-                if not box.followed and len(box.ready) == box.capacity:
-                    self._say_deserted(box)
-
-    def _say_deserted(self, box: Mailbox) -> None:
-        _log.warning(
-            "group %r has no member and %d events wait for it; senders do not wait for a group "
-            "that nobody empties. Subscribe in it again, or end it: bus.remove_group(%r)",
-            box.name,
-            len(box.ready),
-            box.name,
-        )
+            self._boxes.put(item)
 
     # --- what is held until its time ----------------------------------------------------------
 
