@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inspect import get_annotations as _get_annotations
-from typing import get_type_hints as _get_type_hints
 
 from ._actor import Actor as Actor
 from ._actor import Supervise as Supervise
@@ -113,10 +112,9 @@ def _show_at_the_door() -> None:
     """
     for name in __all__:
         public = globals()[name]
-        own = _get_annotations(public) if isinstance(public, type) else {}
+        own = _get_annotations(public, eval_str=True) if isinstance(public, type) else {}
         if own:
-            resolved = _get_type_hints(public, include_extras=True)
-            public.__annotations__ = {field: resolved[field] for field in own}
+            public.__annotations__ = own
     for name in __all__:
         globals()[name].__module__ = __name__
 
