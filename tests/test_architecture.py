@@ -25,8 +25,8 @@ FLOORS: list[set[str]] = [
     {"_living", "_publishing", "_subscribing"},
     {"_parts"},
     {"_actor", "_agreement", "_composing", "_drain", "_emit", "_group", "_groups", "_host"}
-    | {"_inside", "_publisher", "_reports", "_request", "_sealing", "_spec", "_stopping"}
-    | {"_subscription", "_threads"},
+    | {"_inside", "_publisher", "_reports", "_request", "_sealing", "_settings", "_spec"}
+    | {"_stopping", "_subscription", "_threads"},
     {"_open", "_relay", "_dead"},
     {
         "_consumer",

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from ._dead import DeadLetters
 from ._host import State
 from ._living import Living
-from ._parts import Parts, Settings, service_of
+from ._parts import Parts
 from ._publishing import Publishing
 from ._reports import Stats, Topology, stats_of, topology_of
 from ._runtime import OnDead
 from ._sealing import Validate
+from ._settings import Settings, service_of
 from ._subscribing import Subscribing
 from ._verdict import Retry
 from .codec import Codec
