@@ -41,7 +41,8 @@ if [ "$as_root" != no ] && command -v apt-get >/dev/null 2>&1; then
         exit 0
     fi
     # The lists may be missing, or too old to name what the mirror still has.
-    if $as_root apt-get update -q >/dev/null 2>&1 && install redis-server openssl; then
+    $as_root apt-get update -q >/dev/null
+    if install redis-server openssl; then
         exit 0
     fi
     echo "need_redis: apt-get could not install redis-server" >&2
