@@ -7,8 +7,9 @@ is created for a single message but what the message itself needs.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import anyio
-import anyio.abc
 
 from ._crew import Crew, Policy
 from ._failing import Failing
@@ -21,6 +22,9 @@ from ._single import Single
 from ._suspects import Suspects
 from ._worker import Worker
 from .transport import Feed, Group
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
 
 __all__ = ["Consumer"]
 
@@ -42,7 +46,7 @@ class Consumer:
         intake = Intake(self.crew, feed, self.keeper, self.members, suspects)
         self._worker = Worker(self.crew, self.keeper, routes, intake, self._single, failing)
 
-    async def run(self, ready: anyio.abc.TaskStatus[None]) -> None:
+    async def run(self, ready: TaskStatus[None]) -> None:
         """Until ``stop_receiving`` and everything started is settled, or cancelled."""
         try:
             async with anyio.create_task_group() as keeping:

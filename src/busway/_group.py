@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
-import anyio.abc
 
 from ._agreement import Agreement
 from ._consumer import Consumer
@@ -19,6 +18,9 @@ from ._spec import Options
 from ._tasks import cancelled_by_owner
 from .errors import GroupError, MissingPower, StateError
 from .transport import Follows, Group
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
 
 __all__ = ["GroupRunner", "Life"]
 
@@ -97,7 +99,7 @@ class GroupRunner:
                 "open group (power: Follows). Subscribe before the bus starts, or use a new group"
             )
 
-    async def run(self, runtime: Runtime, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def run(self, runtime: Runtime, *, task_status: TaskStatus[None]) -> None:
         """Join, work, leave. Raises TransportError when joining fails."""
         group = self.group
         self.opening = True
@@ -119,9 +121,7 @@ class GroupRunner:
         finally:
             self.closed()
 
-    async def _work(
-        self, consumer: Consumer, group: Group, ready: anyio.abc.TaskStatus[None]
-    ) -> None:
+    async def _work(self, consumer: Consumer, group: Group, ready: TaskStatus[None]) -> None:
         self.consumer = consumer
         if self.paused:
             self.pause()

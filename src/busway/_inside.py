@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
-
-import anyio
-import anyio.abc
+from typing import TYPE_CHECKING, Any
 
 from ._context import current, living_in, working_for
 from ._group import GroupRunner
 from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup, TaskStatus
 
 __all__ = ["Inside", "Step", "belong_to"]
 
@@ -30,10 +30,10 @@ class Inside:
     def __init__(self, runtime: Runtime, runners: Iterable[GroupRunner]) -> None:
         self.runners = {runner.name: runner for runner in runners}
         self._runtime = runtime
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
         self._all_open = False
 
-    async def open(self, tasks: anyio.abc.TaskGroup, services: Iterable[Step]) -> None:
+    async def open(self, tasks: TaskGroup, services: Iterable[Step]) -> None:
         """Open every group, one after another; returns when each receives."""
         self._tasks = tasks
         opened: set[GroupRunner] = set()
@@ -64,7 +64,7 @@ class Inside:
                 "group %r could not be opened: %s", runner.name, error, exc_info=error
             )
 
-    async def _group(self, runner: GroupRunner, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def _group(self, runner: GroupRunner, *, task_status: TaskStatus[None]) -> None:
         belong_to(self._runtime)  # it may be opened by a handler
         await runner.run(self._runtime, task_status=task_status)
 

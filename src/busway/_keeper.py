@@ -11,15 +11,18 @@ import heapq
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.abc
 import msgspec
 
 from ._blame import blame
 from ._crew import Crew
 from .errors import TransportError
 from .transport import Delivery, Extends
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 __all__ = ["Keeper"]
 
@@ -110,7 +113,7 @@ class Keeper:
         async with anyio.create_task_group() as tasks:
             await self._keep(tasks)
 
-    async def _keep(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def _keep(self, tasks: TaskGroup) -> None:
         while True:
             busy = self._crew.lanes.held > 0
             unsent, run = len(self._crew.acks), self._crew.lanes.run
@@ -213,9 +216,7 @@ class Keeper:
         held.extend(d for batch in self._crew.batches for d in batch)
         held.extend(self._crew.acks)
         lost: Sequence[Delivery] | None = None
-        problem = (
-            "not answered within a third of the lease; the adapter's deadline is longer"
-        )
+        problem = "not answered within a third of the lease; the adapter's deadline is longer"
         try:
             # The loans run out meanwhile: who is not answered by then has to ask again.
             with anyio.move_on_after(self._extends.lease / 3):
