@@ -20,9 +20,10 @@ is an error of the adapter, and stops the bus.
 
 **A broker that says nothing is a broker that broke.** Every call that waits for the broker ends
 within a deadline, and raises ``TransportError`` (retryable) when no answer came by then:
-connecting, joining a group, ``ack``, ``release`` and all that the powers do. Three are different.
-``receive`` and ``Loan.drained`` may wait for ever. ``send`` is told its deadline, and says in its
-outcomes what it knows. Leaving, a group or the transport, ends in time and raises nothing.
+connecting, joining a group, ``ack``, ``release`` and all that the powers do. It is different for
+what waits for work, ``receive``, ``hand`` and ``Loan.drained``: that may be for ever. ``send`` is
+told its deadline, and says in its outcomes what it knows. Leaving, a group or the transport, ends
+in time and raises nothing.
 
 The core brings no deadline of its own: only the adapter knows what had left the process. Its length
 is an option of the adapter's, in seconds, told in its documentation; it is shorter than a third of

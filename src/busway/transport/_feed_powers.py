@@ -1,7 +1,7 @@
 """What a feed can do beyond receive, ack and release, where its broker can.
 
-Each of these raises ``TransportError`` when the broker could not be told, or has not answered
-within the adapter's deadline.
+Each call but ``hand`` raises ``TransportError`` when the broker could not be told, or has not
+answered within the adapter's deadline.
 """
 
 from __future__ import annotations

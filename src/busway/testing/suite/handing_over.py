@@ -34,6 +34,7 @@ async def _hand_over(driver: Driver, ear: Ear, data: object, key: str | None = N
     async def wait() -> None:
         handed.append(await driver.within(hands.hand(), "nothing was handed over"))
 
+    taken = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
@@ -121,6 +122,7 @@ class HandingOver(SuiteBase):
             async def wait() -> None:
                 handed.append(await hands.hand())
 
+            taken = False
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
                 await anyio.wait_all_tasks_blocked()
