@@ -374,4 +374,18 @@ MUTANTS = [
         "        if self._box.done([delivery]):\n            return False\n",
         f"{MEMORY} test_moves_does_neither_when_the_delivery_was_settled_before",
     ),
+    Mutant(
+        "the size limit holds for a codec of one's own",
+        "_settings.py",
+        "    return Limited(given, max_size)\n",
+        "    return given\n",
+        "tests/test_publish.py test_the_size_limit_holds_for_a_codec_of_ones_own",
+    ),
+    Mutant(
+        "a forked child makes ids",
+        "message/_envelope.py",
+        "    os.register_at_fork(after_in_child=_renew_lock)\n",
+        "    pass\n",
+        "tests/test_envelope.py test_a_forked_child_makes_ids",
+    ),
 ]
