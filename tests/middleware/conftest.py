@@ -18,6 +18,7 @@ __all__ = ["FakeClock", "clock", "message"]
 class FakeDelivery(msgspec.Struct):
     attempt: int = 1
     lost: bool = False
+    fence: int | None = None
 
 
 class FakeClock(LeapingClock):

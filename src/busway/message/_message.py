@@ -21,6 +21,9 @@ class _Lent(Protocol):
     @property
     def lost(self) -> bool: ...
 
+    @property
+    def fence(self) -> int | None: ...
+
 
 class Pausable(Protocol):
     """What a handler or a middleware may do with ``message.subscription``."""
@@ -77,6 +80,16 @@ class Message(Generic[E]):
     def lost(self) -> bool:
         """Whether the loan ran out or was revoked: somebody else may be handling this event too."""
         return self._lent.lost
+
+    @property
+    def fence(self) -> int | None:
+        """A number that is greater for each later owner of this event's partition or shard.
+
+        Store it with what the handler writes elsewhere, and refuse a write whose number is below
+        the stored one: then a process that was only slow cannot overwrite what its successor wrote.
+        None where the transport gives a key to several members at once, as ``memory://`` does.
+        """
+        return self._lent.fence
 
     @property
     def id(self) -> str:

@@ -15,7 +15,7 @@ import anyio
 
 from busway.transport import Address, Group, GroupState, Purpose, Start
 
-from ._records import Log, Place
+from ._records import Log, Place, Shard
 from ._tenure import Tenure
 
 __all__ = ["Cohort", "Member"]
@@ -45,6 +45,7 @@ class Cohort:
         self._tries: dict[Place, Counter[int]] = {}  # by offset: handed out and not come back
         self._tenures: dict[Place, tuple[Member, Tenure]] = {}
         self._wanted: dict[Place, Member] = {}
+        self._fences: dict[Shard, int] = {}
 
     # --- who is in it
 
@@ -113,9 +114,22 @@ class Cohort:
     def _grant(self, place: Place, member: Member) -> Tenure:
         records = self._logs[place.address][place.partition]
         since = self._since if place.address.purpose is Purpose.EVENT else 0.0
-        tenure = Tenure(place, records, self._committed[place], since)
+        tenure = Tenure(place, records, self._committed[place], since, self._fence(place, member))
         self._tenures[place] = member, tenure
         return tenure
+
+    def _fence(self, place: Place, member: Member) -> int:
+        """Greater than any before, unless this very member has the other half of the shard now."""
+        shard = place.shard
+        owned = [
+            tenure.loan.fence
+            for other, (owner, tenure) in self._tenures.items()
+            if other.shard == shard and owner is member
+        ]
+        last = self._fences.get(shard, 0)
+        if last not in owned:
+            self._fences[shard] = last = last + 1
+        return last
 
     def _end(self, place: Place, *, forgive: bool) -> None:
         _, tenure = self._tenures.pop(place)

@@ -11,7 +11,7 @@ from busway.errors import Undecodable
 from busway.message import Envelope
 from busway.transport import Address, Raw, Story
 
-__all__ = ["Log", "Place", "Record"]
+__all__ = ["Log", "Place", "Record", "Shard"]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -36,11 +36,19 @@ class Record(msgspec.Struct, frozen=True):
             return Raw(self.value, self.content_type, reason=str(error))
 
 
+Shard = tuple[str, int]
+"""The channel and the number of a partition: its events, and what a group tries again of them."""
+
+
 class Place(NamedTuple):
     """One partition of one log."""
 
     address: Address
     partition: int
+
+    @property
+    def shard(self) -> Shard:
+        return self.address.channel, self.partition
 
 
 Log = list[list[Record]]

@@ -20,9 +20,11 @@ class Tenure:
     acknowledged) and ended later (nothing of it counts any more).
     """
 
-    def __init__(self, place: Place, records: list[Record], position: int, since: float) -> None:
+    def __init__(
+        self, place: Place, records: list[Record], position: int, since: float, fence: int
+    ) -> None:
         self.place = place
-        self.loan = Loan()
+        self.loan = Loan(fence)
         self.until: float | None = None
         """When a revoked tenure ends although deliveries of it still run (the loop's clock)."""
         self.lent: set[int] = set()

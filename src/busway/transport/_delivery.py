@@ -23,11 +23,20 @@ class Loan:
     One loan per partition or shard and tenure. The adapter calls ``revoke``; from then on the core
     starts no delivery of it and releases those that wait. ``drained`` returns when none is running,
     so that an adapter can commit what was finished before it lets go.
+
+    Where a partition or shard has one owner at a time, the loan has a ``fence``: every later owner
+    of it has a greater one, for as long as the group exists, whatever crashed or was restarted in
+    between. So a store that remembers the greatest fence it has seen can refuse a write of an
+    earlier owner that was only slow. The group's own retry address belongs to the partition or
+    shard that its events come from, and counts with it. Fences of two partitions, or of two groups,
+    say nothing of each other.
     """
 
-    __slots__ = ("_drained", "revoked", "running")
+    __slots__ = ("_drained", "fence", "revoked", "running")
 
-    def __init__(self) -> None:
+    def __init__(self, fence: int | None = None) -> None:
+        self.fence = fence
+        """None where several members may own at once."""
         self.revoked = False
         self.running = 0
         """Deliveries of this loan whose handler has started and which are not settled. The core
@@ -80,3 +89,8 @@ class Delivery(msgspec.Struct, eq=False, gc=False):
     def lost(self) -> bool:
         """Whether this process no longer holds the loan."""
         return self.expired or (self.loan is not None and self.loan.revoked)
+
+    @property
+    def fence(self) -> int | None:
+        """That of its loan."""
+        return None if self.loan is None else self.loan.fence

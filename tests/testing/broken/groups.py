@@ -11,6 +11,8 @@ import msgspec
 
 from busway.testing._cohort import Cohort
 from busway.testing._member import LogFeed
+from busway.testing._records import Record
+from busway.testing._tenure import Tenure
 from busway.transport import (
     Address,
     Browsed,
@@ -29,6 +31,9 @@ __all__ = [
     "BrowseForgetsTheStory",
     "CannotBeEnteredAgain",
     "DeliversDeadLetters",
+    "FenceIsLostWithItsOwner",
+    "FenceNeverGrows",
+    "FencesEachTenure",
     "FirstToLeaveClosesForAll",
     "FollowLosesWhatIsLent",
     "FollowsWithTheNextReceive",
@@ -265,3 +270,48 @@ class RemovesAGroupThatListens(BrokenLog):
         there = name in self._cohorts
         self._forget(name)
         return there
+
+
+class FencingAnew(BrokenLog):
+    """Sets the fence of what it lends itself."""
+
+    class feed_type(LogFeed):
+        def fence(self, tenure: Tenure) -> int | None:
+            raise NotImplementedError
+
+        def _lend(self, tenure: Tenure, offset: int, record: Record) -> Delivery:
+            tenure.loan.fence = self.fence(tenure)
+            return super()._lend(tenure, offset, record)
+
+
+class FenceNeverGrows(FencingAnew):
+    """Numbers partitions, and not who has them."""
+
+    caught_by = (
+        "test_a_later_owners_fence_is_greater",
+        "test_the_fence_of_who_takes_over_from_a_dead_member_is_greater",
+    )
+
+    class feed_type(FencingAnew.feed_type):
+        def fence(self, tenure: Tenure) -> int | None:
+            return tenure.place.partition + 1
+
+
+class FenceIsLostWithItsOwner(FencingAnew):
+    """Only the first owner of a partition has one."""
+
+    caught_by = ("test_a_later_owners_fence_is_greater",)
+
+    class feed_type(FencingAnew.feed_type):
+        def fence(self, tenure: Tenure) -> int | None:
+            return 1 if tenure.loan.fence == 1 else None
+
+
+class FencesEachTenure(FencingAnew):
+    """Counts the retries of a partition apart from its events."""
+
+    caught_by = ("test_one_owner_has_one_fence_for_the_events_of_a_key_and_its_retries",)
+
+    class feed_type(FencingAnew.feed_type):
+        def fence(self, tenure: Tenure) -> int | None:
+            return id(tenure)

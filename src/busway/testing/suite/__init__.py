@@ -11,6 +11,7 @@ from .bus_ordering import Ordering, Room
 from .bus_retrying import Retrying, SettingAside
 from .deadlines import Deadlines
 from .feed_powers import FeedPowers
+from .fences import Fences
 from .fidelity import Fidelity
 from .groups import Groups
 from .handing_over import HandingOver
@@ -44,6 +45,7 @@ class TransportSuite(
     Releasing,
     Groups,
     Members,
+    Fences,
     Starts,
     Lifecycle,
     Crowd,
