@@ -54,7 +54,7 @@ format-check: $(STAMP)
 types: mypy pyright
 
 mypy: $(STAMP)
-	$(PY) -m mypy src tests/typing tests/servers examples $(ADAPTERS:pyproject.toml=src)
+	$(PY) -m mypy src tests/typing tests/servers tests/faults examples $(ADAPTERS:pyproject.toml=src)
 
 pyright: $(STAMP)
 	$(PY) -m pyright
