@@ -1,0 +1,144 @@
+"""Making a connection.
+
+The client's connection classes are used raw: its pools and its client send a command again of which
+nobody knows whether it was executed, and hand out connections that the server has closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from busway.errors import OptionError
+
+from ._errors import unreachable
+from ._options import Node, Options
+from ._values import Secret
+
+__all__ = ["Dial", "Dialer"]
+
+Dial = Callable[[], Awaitable[AbstractConnection]]
+"""Makes a connected connection. Raises NotSent, in which there is no secret."""
+
+_CONNECT_TIMEOUT: Final = 5.0
+_KEEPALIVE: Final = ("socket_keepalive", "socket_keepalive_options", "socket_type")
+
+
+class Dialer:
+    """Makes connections to the servers of one set of options.
+
+    ``timeout`` is how many seconds connecting, logging in included, may take. Making one raises
+    OptionError for what the client does not take, and for a file of TLS that cannot be read.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        given = options.client.get("socket_connect_timeout")
+        self.timeout = min(given or _CONNECT_TIMEOUT, options.timeout)
+        self._common: dict[str, Any] = {
+            name: value.reveal() if isinstance(value, Secret) else value
+            for name, value in options.client.items()
+        }
+        self._common |= {
+            # What these default to answers late, or sends twice.
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": self.timeout,
+        }
+        self._context: Any = None
+        self._check()
+
+    def to(self, node: Node) -> Dial:
+        """To a server."""
+        options = self._options
+        given: dict[str, Any] = {"host": node.host, "port": node.port, "db": options.database}
+        given |= self._login(options.user, options.password)
+        kind = SSLConnection if options.tls else Connection
+        return lambda: self._connect(str(node), kind, given)
+
+    def to_socket(self, path: str) -> Dial:
+        """To the server that listens on a Unix socket."""
+        options = self._options
+        given: dict[str, Any] = {"path": path, "db": options.database}
+        given |= self._login(options.user, options.password)
+        return lambda: self._connect(path, UnixDomainSocketConnection, given)
+
+    def to_sentinel(self, node: Node) -> Dial:
+        """To a Sentinel, which has users of its own."""
+        options = self._options
+        given: dict[str, Any] = {"host": node.host, "port": node.port, "credential_provider": None}
+        given |= _named(options.sentinel_user, options.sentinel_password)
+        tls = options.tls if options.sentinel_tls is None else options.sentinel_tls
+        kind = SSLConnection if tls else Connection
+        return lambda: self._connect(f"Sentinel {node}", kind, given)
+
+    def _login(self, user: str | None, password: Secret | None) -> dict[str, Any]:
+        return {} if "credential_provider" in self._common else _named(user, password)
+
+    async def _connect(
+        self, where: str, kind: type[AbstractConnection], given: dict[str, Any]
+    ) -> AbstractConnection:
+        connection = self._made(kind, given)
+        connect: Callable[[], Awaitable[None]] = connection.connect
+        try:
+            async with asyncio.timeout(self.timeout):
+                await connect()
+        except BaseException as error:
+            await connection.disconnect(nowait=True)
+            if not isinstance(error, RedisError | OSError):
+                raise
+            failure = unreachable(where, error)
+            raise failure from failure.__cause__
+        return connection
+
+    def _made(self, kind: type[AbstractConnection], given: dict[str, Any]) -> AbstractConnection:
+        common = self._common
+        if kind is not SSLConnection:
+            common = {name: common[name] for name in common if not name.startswith("ssl_")}
+        if kind is UnixDomainSocketConnection:
+            common = {name: common[name] for name in common if name not in _KEEPALIVE}
+        connection = kind(**{**common, **given})
+        if isinstance(connection, SSLConnection):
+            # To read the certificates of all authorities takes longer than to connect.
+            if self._context is None:
+                self._context = connection.ssl_context
+            connection.ssl_context = self._context
+        return connection
+
+    def _check(self) -> None:
+        options = self._options
+        kind: type[AbstractConnection] = Connection
+        if options.path is not None:
+            kind = UnixDomainSocketConnection
+        elif options.tls or options.sentinel_tls:
+            kind = SSLConnection
+        try:
+            made = self._made(kind, {})
+            if isinstance(made, SSLConnection):
+                self._context.get()
+        except (RedisError, TypeError, ValueError) as error:
+            raise OptionError(f"{options.where}: the client does not take it: {error}") from error
+        except OSError as error:
+            files = ", ".join(
+                f"{name}={value}"
+                for name, value in options.client.items()
+                if name in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+            )
+            why = error.strerror or error
+            raise OptionError(f"{options.where}: TLS cannot be set up: {why} ({files})") from error
+
+
+def _named(user: str | None, password: Secret | None) -> dict[str, Any]:
+    return {"username": user, "password": None if password is None else password.reveal()}
