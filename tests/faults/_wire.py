@@ -42,7 +42,7 @@ class Line:
     """Seconds that each piece waits, in both directions."""
     trickling: bool = False
     """One byte at a time."""
-    cuts: list[Cut] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list[Cut])
     gates: dict[str, asyncio.Event] = field(
         default_factory=lambda: {"up": asyncio.Event(), "down": asyncio.Event()}
     )

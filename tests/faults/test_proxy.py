@@ -25,7 +25,7 @@ class Echo:
 
     port: int = 0
     heard: bytes = b""
-    ends: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list[str])
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -229,7 +229,7 @@ async def test_a_byte_at_a_time_and_late_is_still_all_of_it() -> None:
 
 
 async def test_a_server_that_is_not_there_is_a_reset() -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    server = await asyncio.start_server(Echo().serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()

@@ -1,0 +1,76 @@
+"""Duplicates, and which fault each of them comes from."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ._record import Fault, Handling, Record
+
+__all__ = ["Repeats", "repeats"]
+
+BEFORE = 1.0
+"""Seconds: what was handled so shortly before a fault may not have been acknowledged yet."""
+
+
+@dataclass
+class Repeats:
+    """Second successful handlings of a group."""
+
+    total: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter[str])
+    """By the kind of the fault that explains it."""
+    in_flight: Counter[str] = field(default_factory=Counter[str])
+    """By kind of fault: the handlings that its faults may have made happen again."""
+    unexplained: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Group and event."""
+
+
+def repeats(record: Record, lease: float) -> Repeats:
+    """A duplicate is explained by a fault that hit the process of the first handling while that was
+    in flight: while it ran, or before its acknowledgement was surely with the broker."""
+    found = Repeats()
+    faults = _Faults(record.faults, lease)
+    for group, events in record.handlings.items():
+        for event, handlings in events.items():
+            done = sorted((each for each in handlings if each.end is not None), key=_end)
+            for each in handlings:
+                for kind in {fault.kind for fault in faults.around(each)}:
+                    found.in_flight[kind] += 1
+            for earlier in done[:-1]:
+                found.total += 1
+                reason = next(iter(faults.around(earlier)), None)
+                if reason is None:
+                    found.unexplained.append((group, event))
+                else:
+                    found.by_kind[reason.kind] += 1
+    return found
+
+
+def _end(handling: Handling) -> float:
+    assert handling.end is not None
+    return handling.end
+
+
+class _Faults:
+    """Faults by the process they hit, and by when they began."""
+
+    def __init__(self, faults: Iterable[Fault], lease: float) -> None:
+        self._lease = lease
+        self._by_pid: dict[int | None, list[Fault]] = defaultdict(list)
+        for fault in sorted(faults, key=lambda each: each.begin):
+            self._by_pid[fault.pid].append(fault)
+
+    def around(self, handling: Handling) -> Iterable[Fault]:
+        """Those during which it was in flight, or shortly after which it was."""
+        until = handling.end if handling.end is not None else handling.left
+        for faults in (self._by_pid.get(handling.pid, []), self._by_pid.get(None, [])):
+            # What begins later than this cannot have hit it.
+            last = len(faults)
+            if until is not None:
+                last = bisect_left(faults, until + BEFORE, key=lambda each: each.begin)
+            for fault in reversed(faults[:last]):
+                if fault.end + self._lease >= handling.start:
+                    yield fault
