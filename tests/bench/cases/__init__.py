@@ -23,6 +23,7 @@ CASES = (
     "codec",
     "memory",
     "imports",
+    "redis",
 )
 
 

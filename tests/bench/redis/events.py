@@ -1,0 +1,67 @@
+"""The event that every contender carries, and the watch that its subscriber stops."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import msgspec
+
+from busway import event
+
+__all__ = ["GROUP", "SIZE", "STREAM", "Noted", "Stopwatch", "noted", "packed"]
+
+STREAM = "bench"
+GROUP = "bench"
+SIZE = 256
+"""Bytes of an event's data as JSON."""
+
+_FIRST = 100_000
+_PLAIN = len(msgspec.json.encode({"number": _FIRST, "at": 0.0, "text": ""}))
+
+
+@event("bench.noted")
+class Noted(msgspec.Struct, frozen=True):
+    number: int
+    at: float = 0.0
+    text: str = "x" * (SIZE - _PLAIN)
+
+
+def noted(count: int) -> list[Noted]:
+    """Events of ``SIZE`` bytes each, all different."""
+    return [Noted(_FIRST + number % 900_000) for number in range(count)]
+
+
+def packed(count: int) -> list[bytes]:
+    """The same as bytes: a raw client pays for neither object nor encoder."""
+    return [msgspec.json.encode(each) for each in noted(count)]
+
+
+class Stopwatch:
+    """Runs from when the first ``warm`` events were handled until all were."""
+
+    __slots__ = ("_started", "_total", "_warm", "done", "handled", "next", "seconds_each")
+
+    def __init__(self, warm: int, count: int) -> None:
+        self.handled = 0
+        self.next = warm
+        """At so many ``mark`` is to be called."""
+        self.done = asyncio.Event()
+        self.seconds_each = 0.0
+        self._warm = warm
+        self._total = warm + count
+        self._started = 0.0
+
+    def mark(self) -> None:
+        now = perf_counter()
+        if self.next < self._total:
+            self._started, self._warm, self.next = now, self.handled, self._total
+        else:
+            self.seconds_each = (now - self._started) / (self.handled - self._warm)
+            self.done.set()
+
+    def passed(self, more: int) -> None:
+        """So many were handled together."""
+        self.handled += more
+        if self.handled >= self.next:
+            self.mark()
