@@ -67,6 +67,8 @@ class Record:
     """Who ended, its pid, with which status."""
     kills: dict[int, float] = field(default_factory=dict[int, float])
     """When a process was killed, or found to have killed itself."""
+    left: dict[str, str] = field(default_factory=dict[str, str])
+    """By group: what the last audit found that waits or is lent, in words."""
     census: dict[int, Census] = field(default_factory=dict[int, Census])
     counts: Counter[str] = field(default_factory=Counter[str])
     """How many lines of each kind there are."""
@@ -135,6 +137,9 @@ class Record:
 
     def _on_letter(self, line: Line, group: str, event: str, kind: str) -> None:
         self.letters[group][event] = kind
+
+    def _on_group(self, line: Line, group: str, lag: str, pending: str, members: str) -> None:
+        self.left[group] = f"{lag} wait, {pending} are lent, {members} listen"
 
     # --- processes and what was done to them ------------------------------------------------------
 

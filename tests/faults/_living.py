@@ -1,0 +1,103 @@
+"""The life of a worker: up, until SIGTERM, down."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+
+from busway import Bus, TransportError
+
+from ._consuming import Consuming
+from ._journal import Journal
+from ._producing import Producing
+from ._settings import Settings
+
+__all__ = ["live"]
+
+TICK = 0.1
+LATE = 0.5
+"""Seconds that the event loop may stand still without a line in the journal."""
+GRACE = 10.0
+
+
+async def live(bus: Bus, journal: Journal, settings: Settings) -> None:
+    """Until SIGTERM. Raises when the bus ended without having been told to."""
+    ended = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            tasks.start_soon(_obey, signals, ended)
+            tasks.start_soon(_watch_loop, journal)
+            await anyio.wait_all_tasks_blocked()
+            journal.write("up", *_census())
+            if await _start(bus, journal, settings, ended):
+                await _serve(bus, journal, settings, ended)
+            await anyio.wait_all_tasks_blocked()
+            journal.write("down", *_census())
+            tasks.cancel_scope.cancel()
+
+
+async def _start(bus: Bus, journal: Journal, settings: Settings, ended: anyio.Event) -> bool:
+    """As often as it takes: a broker that is down now comes back. False: ended before that."""
+    if settings.role == "consumer":
+        Consuming(journal, settings).subscribe(bus)
+    while not ended.is_set():
+        try:
+            await bus.start()
+        except TransportError as error:
+            journal.write("note", "unstarted", type(error).__name__)
+            await anyio.sleep(0.2)
+        else:
+            journal.write("ready")
+            return True
+    return False
+
+
+async def _serve(bus: Bus, journal: Journal, settings: Settings, ended: anyio.Event) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_bus, bus, ended)
+        if settings.role == "producer":
+            producing = Producing(bus, journal, settings)
+            tasks.start_soon(producing.run)
+            await ended.wait()
+            producing.stopping.set()
+        else:
+            await ended.wait()
+    await bus.stop(grace=GRACE)
+    stats = bus.stats()
+    journal.write("note", "stats", *(f"{name}={getattr(stats, name)}" for name in COUNTED))
+
+
+COUNTED = ("published", "publish_failed", "publish_unknown", "handled", "failed", "dead", "lost")
+
+
+async def _watch_bus(bus: Bus, ended: anyio.Event) -> None:
+    while not ended.is_set():
+        if not bus.running:
+            raise RuntimeError("the bus has ended by itself")
+        with anyio.move_on_after(TICK):
+            await ended.wait()
+
+
+async def _obey(signals: AsyncIterator[signal.Signals], ended: anyio.Event) -> None:
+    async for _ in signals:
+        ended.set()
+
+
+async def _watch_loop(journal: Journal) -> None:
+    """A loop that stood still may have lost its loans: the oracle has to know."""
+    while True:
+        begin = anyio.current_time()
+        await anyio.sleep(TICK)
+        late = anyio.current_time() - begin - TICK
+        if late > LATE:
+            journal.write("lag", f"{late:.3f}")
+
+
+def _census() -> tuple[int, int]:
+    """How many files (where that can be seen) and tasks are open."""
+    files = Path("/proc/self/fd")
+    return len(os.listdir(files)) if files.exists() else 0, len(anyio.get_running_tasks())

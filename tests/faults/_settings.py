@@ -1,0 +1,42 @@
+"""What a worker is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Settings"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of a fault run: the argument of ``python -m tests.faults.worker``, as JSON."""
+
+    role: Literal["producer", "consumer", "audit"]
+    name: str
+    url: str
+    folder: str
+    """Where the journals are."""
+    seed: int = 0
+    channels: tuple[str, ...] = ("red", "green")
+    groups: tuple[str, ...] = ("alpha",)
+    # Of consumers.
+    concurrency: int = 8
+    room: int = 200
+    """Deliveries that a group holds in a process at most."""
+    work: float = 0.002
+    """Seconds that a handler takes on average."""
+    # Of producers.
+    keys: int = 10
+    rate: float = 100.0
+    """Events a second; 0 for as many as it can."""
+    count: int | None = None
+    """Events of each key; without it until SIGTERM."""
+    size: int = 64
+    """Bytes of filling in an event."""
+    fail: float = 0.0
+    """The share of events that fail at the first attempt."""
+    doom: float = 0.0
+    poison: float = 0.0
+    patience: float = 5.0
+    """Seconds that a publish may take."""
