@@ -9,6 +9,7 @@ repeats are cut: they may be a password, or an event.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -168,10 +169,10 @@ def unreachable(where: str, error: BaseException) -> NotSent:
             return _because(NotSent(f"{where}: {answer}", retryable=answer.retryable), answer)
     for each in chain:
         if isinstance(each, ssl.SSLCertVerificationError):
-            why = f"its certificate is not accepted: {each.verify_message}. See ssl_ca_certs="
+            why = f"its certificate is not accepted: {each.strerror}. See ssl_ca_certs="
             return _because(NotSent(f"{where}: {why}", retryable=False), error)
         if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLEOFError):
-            why = f"no TLS with it: {each.reason or 'the handshake failed'}"
+            why = f"no TLS with it: {each.strerror}. Does it speak TLS?"
             return _because(NotSent(f"{where}: {why}", retryable=False), error)
     if isinstance(error, TimeoutError) or type(error).__name__ == "TimeoutError":
         return _because(NotSent(f"{where}: no connection in time"), error)
@@ -214,5 +215,7 @@ def _text(chain: list[BaseException]) -> str:
     """What the system said, which the client wraps in words of its own."""
     for each in reversed(chain):
         if isinstance(each, OSError) and each.strerror:
-            return each.strerror
+            # asyncio has words of its own for what the system has a name for.
+            number = each.errno or 0
+            return os.strerror(number) if number > 0 else each.strerror
     return str(chain[0])

@@ -11,9 +11,7 @@ from busway.errors import OptionError
 
 from ._values import Convert, Secret, choice, duration, flag, text, whole
 
-__all__ = ["OWN", "PUBSUB", "Node", "Options", "converted"]
-
-_TIMEOUT: Final = 10.0
+__all__ = ["OWN", "PUBSUB", "Node", "Options", "converted", "default_timeout"]
 
 
 class Node(NamedTuple):
@@ -73,7 +71,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.timeout == 0:
-            msgspec.structs.force_setattr(self, "timeout", min(_TIMEOUT, self.lease / 4))
+            msgspec.structs.force_setattr(self, "timeout", default_timeout(self.lease))
         if self.timeout * 3 >= self.lease and not self.pubsub:
             raise OptionError(
                 f"timeout={self.timeout:g}: it must be less than a third of the lease "
@@ -110,6 +108,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("where", self.where)]
+
+
+def default_timeout(lease: float) -> float:
+    """What ``timeout`` is where it is not given."""
+    return min(10.0, lease / 4)
 
 
 OWN: Final[Mapping[str, Convert]] = {
