@@ -7,6 +7,10 @@ ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 FUZZ_ARGS ?=
+MINUTES ?= 15
+URL ?=
+SEED ?=
+CHAOS_ARGS ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
@@ -15,7 +19,7 @@ ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-lowest check lint format-check types mypy pyright layers \
-	links docs-strict sizes format bench fuzz docs serve lock clean
+	links docs-strict sizes format bench fuzz chaos docs serve lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -80,6 +84,11 @@ bench: $(STAMP) ## Print the benchmark table (BENCH_ARGS=--short)
 
 fuzz: $(STAMP) ## Feed the decoder hostile bytes for a minute (FUZZ_ARGS="-max_total_time=600")
 	$(PY) -m tests.fuzz.fuzz_decode -max_total_time=60 -max_len=4096 -rss_limit_mb=512 $(FUZZ_ARGS)
+
+chaos: $(STAMP) ## Kill, stop, cut and restart while events flow (MINUTES=15 URL=redis://... SEED=1)
+	@sh tools/need_redis.sh
+	$(PY) -m tests.faults.chaos --minutes $(MINUTES) $(if $(URL),--url '$(URL)') \
+		$(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 
 docs: $(STAMP) ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -1,0 +1,87 @@
+"""``python -m tests.faults.chaos``: several processes over one broker, while things go wrong.
+
+Processes are killed and stopped, connections cut and stalled, the server killed and started again,
+by a schedule that follows from the seed. Each process keeps a journal outside the broker. From the
+journals an oracle says whether a promise was broken; then the status is 1.
+
+Without a URL it starts a Redis of its own, which it can kill. Connections can be cut where the URL
+names one host and port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.servers import NoServer
+
+from ._broker import Broker, Given, OwnRedis
+from ._report import print_report
+from ._run import Options, Outcome, Run
+
+__all__ = ["main"]
+
+QUERY = "?lease=3s&shards=4"
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=15.0, help="how long things go wrong (15)")
+    parser.add_argument("--url", default="", help="of a broker that runs; else a Redis is started")
+    parser.add_argument("--query", default=QUERY, help=f"of the Redis that is started ({QUERY})")
+    parser.add_argument("--seed", type=int, default=None, help="of the schedule; else by chance")
+    parser.add_argument("--producers", type=int, default=3)
+    parser.add_argument("--consumers", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=450.0, help="events a second (450)")
+    parser.add_argument("--every", type=float, default=4.0, help="seconds between faults (4)")
+    parser.add_argument("--poison", type=float, default=0.00001, help="share of events that kill")
+    parser.add_argument("--keep", type=Path, help="a folder for the journals; else kept on failure")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    given = arguments(argv)
+    seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
+    options = Options(
+        seconds=given.minutes * 60,
+        seed=seed,
+        producers=given.producers,
+        consumers=given.consumers,
+        rate=given.rate,
+        every=given.every,
+        poison=given.poison,
+    )
+    out = Console(no_color=not sys.stdout.isatty())
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="busway-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        broker: Broker = Given(given.url) if given.url else OwnRedis(given.query)
+    except NoServer as error:
+        out.print(f"chaos: nothing was tested: {error}", style="red", highlight=False)
+        return 1
+    out.print(f"chaos: seed {seed}, {given.minutes:g} minutes, {broker.url}", highlight=False)
+    try:
+        outcome = asyncio.run(Run(broker, folder, options, out.print).carry_out())
+    finally:
+        broker.close()
+    print_report(out, outcome, options, folder)
+    return _end(out, outcome, folder, bool(given.keep))
+
+
+def _end(out: Console, outcome: Outcome, folder: Path, keep: bool) -> int:
+    if outcome.verdict.violations or keep:
+        out.print(f"the journals are in {folder}", highlight=False)
+    else:
+        shutil.rmtree(folder)
+    return 1 if outcome.verdict.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""The schedule is a function of its seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.faults._schedule import schedule
+
+__all__: list[str] = []
+
+LEASE = 3.0
+
+
+def test_the_same_seed_is_the_same_schedule() -> None:
+    one, again, other = (
+        schedule(seed, 300, LEASE, network=True, server=True) for seed in (7, 7, 8)
+    )
+    assert one == again
+    assert one != other
+
+
+def test_a_quarter_of_an_hour_has_the_kills_and_the_interruptions_that_are_asked_for() -> None:
+    """At least 100 kills and 20 server restarts or cuts, with five consumers."""
+    for seed in range(50):
+        kinds = Counter(each.kind for each in schedule(seed, 900, LEASE, network=True, server=True))
+        assert kinds["kill"] + kinds["kill-producer"] + 5 * kinds["massacre"] >= 130
+        assert kinds["restart"] + kinds["cut"] >= 40
+        assert min(kinds["term"], kinds["stop"], kinds["stall"], kinds["restart"]) >= 9
+
+
+def test_a_stop_is_longer_than_the_lease() -> None:
+    stops = [
+        each.lasts
+        for each in schedule(1, 3600, LEASE, network=True, server=True)
+        if each.kind == "stop"
+    ]
+    assert min(stops) > LEASE
+
+
+def test_both_ways_to_write_a_log_to_disk_are_killed() -> None:
+    planned = schedule(1, 900, LEASE, network=True, server=True)
+    assert {each.detail for each in planned if each.kind == "restart"} == {"always", "everysec"}
+
+
+def test_what_cannot_be_done_to_a_broker_is_done_to_processes() -> None:
+    kinds = {each.kind for each in schedule(3, 900, LEASE, network=False, server=False)}
+    assert not kinds & {"cut", "stall", "restart"}
+    assert kinds >= {"kill", "stop", "term"}
