@@ -1,5 +1,9 @@
-"""Redis for Busway."""
+"""Redis for Busway: the same bus between processes, on Redis Streams."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._client import options_of
+from ._options import Options
+from ._transport import RedisTransport, open_redis
+
+__all__ = ["Options", "RedisTransport", "open_redis", "options_of"]

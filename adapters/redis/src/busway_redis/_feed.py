@@ -1,0 +1,276 @@
+"""What one process of one group receives from Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from busway import TransportError
+from busway.transport import Delivery, Group, Outgoing
+
+from ._answers import answers, unheard
+from ._keys import Keys
+from ._link import Argument
+from ._moving import move_arguments
+from ._options import Options
+from ._scripts import EXTEND, HAND, MOVE, RELEASE
+from ._source import BELL, Place, Source, by_place
+from ._topology import Topology
+
+__all__ = ["FREE", "RedisFeed"]
+
+FREE = 10**10
+"""Milliseconds of idleness that nobody's lease is as long as: what has them is free."""
+_SURE = 0.8
+"""The part of a lease after which a loan is asked for before it is taken for ours."""
+_FULL = 16
+
+
+class RedisFeed:
+    """Powers: Extends, Moves, Follows.
+
+    A reader of its own fetches into ``ready``; ``receive`` only takes from there, so that it can be
+    cancelled at any moment, which a command on its way to Redis cannot.
+    """
+
+    def __init__(
+        self, topology: Topology, keys: Keys, group: Group, options: Options, member: str
+    ) -> None:
+        self.topology = topology
+        self.keys = keys
+        self.group = group
+        self.member = member
+        self.lease = options.lease
+        self.timeout = options.timeout
+        self.sources: dict[str, Source] = {}
+        self.ready: deque[Delivery] = deque()
+        """Fetched and not handed out, in order. What was handed out before, by whoever, has
+        ``delivered`` above 1."""
+        self.demand = asyncio.Event()
+        """Somebody wants more than there is."""
+        self.limit = 1
+        self.asked_at = time.monotonic()
+        """When ``receive`` was called last."""
+        self.lost_in_wait = 0
+        """Of what was fetched ahead."""
+        self.ghosts = 0
+        """Entries that were trimmed or deleted while they were pending."""
+        self.heard: set[str] = set()
+        """Bells: channels in which something was given back."""
+        self.claim: Callable[[], Awaitable[None]] = _nothing_more
+        """Takes over what was given back."""
+        self.poke: Callable[[], None] = _nothing
+        """Lets whoever tends the feed look at once."""
+        self.listening: Any = None
+        """What reads and tends."""
+        self._arrival = asyncio.Event()
+        self._trouble: TransportError | None = None
+
+    def __repr__(self) -> str:
+        return f"<RedisFeed of group {self.group.name!r}>"
+
+    # --- receiving --------------------------------------------------------------------------------
+
+    async def receive(self, limit: int, /) -> Sequence[Delivery]:
+        self.limit = limit
+        self.asked_at = time.monotonic()
+        while True:
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                raise trouble
+            if self.ready:
+                if self.ready[0].delivered == 1:
+                    return self._take(limit)
+                if await self._record(self.ready[0]):
+                    return [self.ready.popleft()]
+                continue
+            self._arrival.clear()
+            self.demand.set()
+            await self._arrival.wait()
+
+    def _take(self, limit: int) -> list[Delivery]:
+        ready = self.ready
+        taken: list[Delivery] = []
+        while ready and len(taken) < limit and ready[0].delivered == 1:
+            taken.append(ready.popleft())
+        if len(taken) >= _FULL and len(ready) < limit:
+            # There is much to do: fetch the next while these are handled.
+            self.demand.set()
+        return taken
+
+    async def _record(self, suspect: Delivery) -> bool:
+        """It was handed out before and never settled: count this time before it starts, and let it
+        come alone. If it kills the process again, nobody else is blamed."""
+        source, id, _ = suspect.receipt
+        args = (self.group.name, self.member, id, suspect.delivered)
+        owned = await self.topology.script(HAND, [source.key], args)
+        if self.ready and self.ready[0] is suspect:
+            if owned:
+                return True
+            self.ready.popleft()
+            source.held.discard(id)
+            self.lost_in_wait += 1
+        return False
+
+    def arrived(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
+        """New entries, read for the first time by anybody."""
+        held, append = source.held, self.ready.append
+        id = b""
+        for id, fields in entries:
+            if fields is None:
+                self.ghosts += 1
+                self.settled_elsewhere(source, id)
+            elif fields[0] != BELL:
+                held.add(id)
+                append(source.delivery(id, fields, at))
+        if id:
+            source.high = id
+        self.demand.clear()
+        self._arrival.set()
+
+    def taken_over(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
+        """Entries that somebody had before: each with how often it was handed out."""
+        more: list[Delivery] = []
+        for id, count, fields in entries:
+            if id in source.held:
+                continue
+            if fields[0] == BELL:
+                self.hear(source, id)
+                continue
+            source.held.add(id)
+            more.append(source.delivery(id, fields, at, delivered=count + 1))
+        if more:
+            self.ready = deque(sorted((*more, *self.ready), key=by_place))
+            self._arrival.set()
+
+    def hear(self, source: Source, id: bytes) -> None:
+        """A bell was rung: something was given back."""
+        self.settled_elsewhere(source, id)
+        self.heard.add(source.channel)
+
+    def settled_elsewhere(self, source: Source, id: bytes) -> None:
+        """Nobody needs it any more. Should this be lost, it is done again when it is taken over."""
+        unheard(self.topology.begin(source.key, "XACK", source.key, self.group.name, id))
+        if source.deletes:
+            unheard(self.topology.begin(source.key, "XDEL", source.key, id))
+
+    def broken(self, error: TransportError) -> None:
+        """Nothing can be read now: the next ``receive`` says so."""
+        self.demand.clear()
+        self._trouble = error
+        self._arrival.set()
+
+    # --- settling ---------------------------------------------------------------------------------
+
+    async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+        sure_since = time.monotonic() - self.lease * _SURE
+        ids: dict[Source, dict[bytes, None]] = {}
+        doubtful: list[Delivery] = []
+        lost = 0
+        for delivery in deliveries:
+            source, id, at = delivery.receipt
+            if id not in source.held:
+                lost += delivery.expired  # acknowledged before, or lost before
+            elif at < sure_since:
+                doubtful.append(delivery)
+            else:
+                ids.setdefault(source, {})[id] = None
+        if doubtful:
+            gone = await self.extend(doubtful)
+            lost += len(gone)
+            for delivery in doubtful:
+                if not delivery.expired:
+                    ids.setdefault(delivery.receipt.source, {})[delivery.receipt.id] = None
+        for source, acked in ids.items():
+            lost += await self._ack(source, acked)
+        return lost
+
+    async def _ack(self, source: Source, ids: dict[bytes, None]) -> int:
+        """Acknowledge what is ours; how many were not."""
+        begin, key = self.topology.begin, source.key
+        begun = [begin(key, "XACK", key, self.group.name, *ids)]
+        if source.deletes:
+            begun.append(begin(key, "XDEL", key, *ids))
+        try:
+            count: int = (await answers(begun, self.timeout))[0]
+        except BaseException:
+            source.told.update(ids)
+            raise
+        source.held.difference_update(ids)
+        missing = len(ids) - count
+        if source.told:
+            # What was acknowledged by a command whose answer did not come is not lost.
+            missing -= min(missing, len(source.told.intersection(ids)))
+            source.told.difference_update(ids)
+        return missing
+
+    async def release(self, deliveries: Sequence[Delivery], /) -> None:
+        back: dict[Source, list[str | bytes | int]] = {}
+        for delivery in deliveries:
+            source, id, _ = delivery.receipt
+            if id in source.held:
+                back.setdefault(source, []).extend((id, max(0, delivery.delivered - 1)))
+        for source, pairs in back.items():
+            args: list[Argument] = [self.group.name, self.member, FREE, *pairs]
+            await self.topology.script(RELEASE, [source.key, source.bell], args)
+            source.held.difference_update(pairs[::2])
+        for delivery in deliveries:
+            delivery.expired = True
+
+    async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
+        source, id, _ = delivery.receipt
+        if id not in source.held:
+            return False
+        key, rest = move_arguments(self.keys, source, item)
+        moved = await self.topology.script(
+            MOVE, [source.key, key], (self.group.name, self.member, id, *rest)
+        )
+        source.held.discard(id)
+        if source.deletes and moved:
+            unheard(self.topology.begin(source.key, "XDEL", source.key, id))
+        if item.due is not None:
+            self.poke()
+        delivery.expired = delivery.expired or not moved
+        return bool(moved)
+
+    async def extend(self, deliveries: Sequence[Delivery], /) -> Sequence[Delivery]:
+        by_source: dict[Source, dict[bytes, Delivery]] = {}
+        lost: list[Delivery] = []
+        for delivery in deliveries:
+            source, id, _ = delivery.receipt
+            if id in source.held:
+                by_source.setdefault(source, {})[id] = delivery
+            elif delivery.expired:
+                lost.append(delivery)
+        for source, held in by_source.items():
+            now = time.monotonic()
+            args: list[Argument] = [self.group.name, self.member, *held]
+            gone = set(await self.topology.script(EXTEND, [source.key], args))
+            for id, delivery in held.items():
+                if id in gone:
+                    delivery.expired = True
+                    source.held.discard(id)
+                    lost.append(delivery)
+                else:
+                    delivery.receipt = Place(source, id, now)
+        return lost
+
+    async def follow(self, group: Group, /) -> None:
+        await self.listening.follow(group)
+
+    def take_back(self) -> list[Delivery]:
+        """What is fetched ahead and was not handed out."""
+        back = list(self.ready)
+        self.ready.clear()
+        return back
+
+
+def _nothing() -> None:
+    """Nobody tends this feed yet."""
+
+
+async def _nothing_more() -> None:
+    """Nobody tends this feed yet."""

@@ -1,0 +1,216 @@
+"""One connection that many tasks share: commands go out together, answers come back in order.
+
+Commands that are begun in one turn of the event loop are one write. Nothing is ever sent twice: of
+a command that was written when the connection broke nobody knows whether it was executed, and its
+caller is told just that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from random import random
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from ._dial import Dial
+from ._errors import NotSent, Unanswered, refused
+
+__all__ = ["Argument", "Link"]
+
+Argument = str | bytes | int | float
+
+# It takes a tuple of any length, whatever its annotation says.
+_packed: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+_FIRST_WAIT = 0.05
+_LONGEST_WAIT = 2.0
+
+
+class Link:
+    """A connection that is made when it is needed, and made again when it broke.
+
+    ``timeout`` is how many seconds an answer may take before the connection counts as dead;
+    ``name`` is what log lines and errors call it.
+    """
+
+    def __init__(self, dial: Dial, *, timeout: float, name: str) -> None:
+        self._dial = dial
+        self._timeout = timeout
+        self.name = name
+        self.connections = 0
+        """How often it was connected."""
+        self._queued: dict[asyncio.Future[Any], bytes] = {}
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._answers = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._trouble: Exception | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name}>"
+
+    def begin(self, *command: Argument) -> asyncio.Future[Any]:
+        """Queue a command for this turn's write. The caller brings the deadline; see ``give_up``.
+
+        The future raises NotSent, Unanswered or Refused. Cancelling it does not take the command
+        back.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(NotSent(f"{self.name}: the connection was closed"))
+            return future
+        self._queued[future] = _packed(command)
+        wake = self._wake
+        if wake is not None:
+            self._wake = None
+            if not wake.done():
+                wake.set_result(None)
+        elif self._serving is None:
+            self._serving = asyncio.get_running_loop().create_task(self._serve())
+        return future
+
+    async def call(self, *command: Argument, timeout: float | None = None) -> Any:
+        """One command and its answer, within ``timeout`` seconds (else the link's own).
+
+        Raises NotSent, Unanswered or Refused.
+        """
+        limit = self._timeout if timeout is None else timeout
+        future = self.begin(*command)
+        timer = asyncio.get_running_loop().call_later(limit, self.give_up, future, limit)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def give_up(self, future: asyncio.Future[Any], after: float) -> None:
+        """Its deadline is over: say whether the command was sent."""
+        if future.done():
+            return
+        if self._queued.pop(future, None) is not None:
+            why = f": {self._trouble}" if self._trouble is not None else ""
+            future.set_exception(NotSent(f"{self.name}: not reached within {after:g} s{why}"))
+        else:
+            # Its place in the line stays: the answer may come yet, and is nobody's.
+            future.set_exception(Unanswered(f"{self.name}: no answer within {after:g} s"))
+
+    async def close(self) -> None:
+        """Hang up. What was not answered by now never will be."""
+        self._closed = True
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([serving])
+        self._fail(NotSent(f"{self.name}: the connection was closed"))
+
+    # --- while there is something to do, or a connection ------------------------------------------
+
+    async def _serve(self) -> None:
+        failures = 0
+        try:
+            while self._queued:
+                try:
+                    connection = await self._dial()
+                except NotSent as error:
+                    self._trouble = error
+                    if not error.retryable:
+                        self._fail(error)
+                        return
+                    failures += 1
+                    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(failures, 10))
+                    # Whoever waits here brought a deadline of its own.
+                    await asyncio.sleep(wait * (0.5 + random() / 2))
+                    continue
+                failures, self._trouble = 0, None
+                self.connections += 1
+                await self._converse(connection)
+        finally:
+            self._serving = None
+
+    async def _converse(self, connection: AbstractConnection) -> None:
+        """Until the connection breaks, or the link is closed."""
+        loop = asyncio.get_running_loop()
+        reading = loop.create_task(self._read(connection))
+        reading.add_done_callback(self._broken)
+        watchdog = loop.create_task(self._watch(reading))
+        error: Exception | None = None
+        try:
+            await self._write(connection, reading)
+        except (RedisError, OSError) as broken:
+            error = broken
+        finally:
+            self._wake = None
+            watchdog.cancel()
+            reading.cancel()
+            await asyncio.wait([reading, watchdog])
+            with contextlib.suppress(RedisError, OSError):  # it is broken, or about to be closed
+                await connection.disconnect(nowait=True)
+            if error is None and not reading.cancelled():
+                found = reading.exception()
+                error = found if isinstance(found, Exception) else None
+            self._trouble = error
+            text = f"{self.name}: the connection broke before the answer came"
+            lost = Unanswered(f"{text}: {error}" if error is not None else text)
+            lost.__cause__ = error
+            while self._waiting:
+                future = self._waiting.popleft()
+                if not future.done():
+                    future.set_exception(lost)
+
+    def _broken(self, reading: asyncio.Task[None]) -> None:
+        """Nothing can be read any more: whoever waits for commands looks again."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        self._wake = None
+
+    async def _write(self, connection: AbstractConnection, reading: asyncio.Task[None]) -> None:
+        loop = asyncio.get_running_loop()
+        while not reading.done():
+            if not self._queued:
+                self._wake = loop.create_future()
+                await self._wake
+                continue
+            batch, self._queued = self._queued, {}
+            self._waiting.extend(batch)
+            await connection.send_packed_command(batch.values(), check_health=False)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        waiting = self._waiting
+        read: Callable[..., Awaitable[Any]] = connection.read_response
+        while True:
+            try:
+                answer = await read(disable_decoding=True, disconnect_on_error=False)
+            except ResponseError as error:
+                self._answers += 1
+                future = waiting.popleft()
+                if not future.done():
+                    future.set_exception(refused(error))
+                continue
+            self._answers += 1
+            future = waiting.popleft()
+            if not future.done():
+                future.set_result(answer)
+
+    async def _watch(self, reading: asyncio.Task[None]) -> None:
+        """A server that answers nothing for the whole timeout is gone, whatever TCP believes."""
+        first, seen = None, -1
+        while True:
+            await asyncio.sleep(self._timeout / 2)
+            head = self._waiting[0] if self._waiting else None
+            if head is not None and head is first and seen == self._answers:
+                reading.cancel()
+                return
+            first, seen = head, self._answers
+
+    def _fail(self, error: Exception) -> None:
+        queued, self._queued = self._queued, {}
+        for future in (*queued, *self._waiting):
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()

@@ -1,0 +1,137 @@
+"""Reading new entries: one connection, one command at a time, never cut short.
+
+A blocking read that is cancelled may have been answered already: what the answer held would be
+pending and seen by nobody. So reading is a task of its own that ends with its feed, and after every
+answer that did not come, what is pending for this process is looked through before anything new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from busway import TransportError
+
+from ._errors import Refused
+from ._feed import RedisFeed
+from ._link import Link
+from ._scripts import UNSEEN
+from ._source import BELL, Source
+
+__all__ = ["Reader"]
+
+_log = logging.getLogger("busway.redis")
+
+_LONGEST_BLOCK = 0.5
+_UNSEEN_AT_ONCE = 200
+_GONE = {"NOGROUP", "UNBLOCKED"}
+_PAUSE = 1.0
+
+
+class Reader:
+    """What fetches into a feed from streams that one command may name."""
+
+    def __init__(
+        self, feed: RedisFeed, link: Link, mend: Callable[[Source], Awaitable[None]]
+    ) -> None:
+        self._feed = feed
+        self.link = link
+        self.sources: dict[bytes, Source] = {}
+        """By key. Retries and replies first: they have waited longest."""
+        self._mend = mend
+        # An answer that is waited for must not look like one that does not come.
+        self._block = min(_LONGEST_BLOCK, feed.timeout / 4)
+        self._mended_at = float("-inf")
+        self._unsure = False
+        """An answer did not come: what it held may be pending, unseen."""
+
+    def add(self, source: Source) -> None:
+        """One stream more, from the next read on."""
+        more = {**self.sources, source.key.encode(): source}
+        self.sources = dict(sorted(more.items(), key=lambda item: not item[1].deletes))
+
+    def remove(self, source: Source) -> None:
+        """Not that stream any more."""
+        self.sources = {k: s for k, s in self.sources.items() if s is not source}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._feed.demand.wait()
+            try:
+                if self._unsure:
+                    await self._look_through()
+                    self._unsure = False
+                await self._read()
+            except Refused as error:
+                await self._refused(error)
+            except TransportError as error:
+                self._unsure = True
+                self._feed.broken(error)
+
+    async def _read(self) -> None:
+        feed, sources = self._feed, self.sources
+        if not sources:
+            await asyncio.sleep(self._block)
+            return
+        count = max(1, -(-feed.limit // len(sources)))
+        command = ("XREADGROUP", "GROUP", feed.group.name, feed.member, "COUNT", count)
+        at = time.monotonic()
+        answer = await self.link.call(
+            *command,
+            "BLOCK",
+            round(self._block * 1000),
+            "STREAMS",
+            *sources,
+            *(">" for _ in sources),
+        )
+        for key, entries in answer or ():
+            for id, fields in entries:
+                if fields is not None and fields[0] == BELL:
+                    feed.hear(sources[key], id)
+        if feed.heard:
+            # What was given back is older than what is new.
+            await feed.claim()
+        for key, entries in answer or ():
+            source = sources[key]
+            if self.sources.get(key) is source:
+                feed.arrived(source, entries, at)
+            # Else it was left meanwhile; what it had is given back with the feed.
+
+    async def _look_through(self) -> None:
+        """Find what is pending for this process and was never seen."""
+        feed = self._feed
+        for source in list(self.sources.values()):
+            first = "-"
+            while True:
+                at = time.monotonic()
+                args = (feed.group.name, feed.member, first, _UNSEEN_AT_ONCE)
+                owned = await feed.topology.script(UNSEEN, [source.key], args)
+                feed.taken_over(source, [each for each in owned if each[2]], at)
+                for id, _, fields in owned:
+                    if not fields:
+                        feed.ghosts += 1
+                        feed.settled_elsewhere(source, id)
+                if len(owned) < _UNSEEN_AT_ONCE:
+                    break
+                first = f"({owned[-1][0].decode()}"
+
+    async def _refused(self, error: Refused) -> None:
+        """A group or a stream that somebody took away is made again, where nothing is lost."""
+        since = time.monotonic() - self._mended_at
+        if error.code not in _GONE or since < _PAUSE:
+            self._feed.broken(error)
+            return
+        self._mended_at = time.monotonic()
+        _log.error(
+            "group %r: %s. Its groups are made again, from the last entry that was read",
+            self._feed.group.name,
+            error,
+        )
+        try:
+            for source in list(self.sources.values()):
+                await self._mend(source)
+        except TransportError as again:
+            self._feed.broken(again)

@@ -1,0 +1,121 @@
+"""Sending: everything is encoded, then written in one turn, and each item hears its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from busway import BuswayError, Envelope, TransportError
+from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Purpose, Unknown
+
+from ._answers import answers, unheard
+from ._errors import Unanswered
+from ._keys import Keys, shard_of
+from ._link import Argument
+from ._moving import delayed, is_due
+from ._options import Options
+from ._topology import Topology
+from ._wire import fields_of
+
+__all__ = ["Sender"]
+
+_KEPT = 100_000
+
+
+class Sender:
+    """Writes items where their addresses say."""
+
+    def __init__(self, topology: Topology, keys: Keys, options: Options) -> None:
+        self._topology = topology
+        self._keys = keys
+        self._options = options
+        self._known: set[tuple[str, str | None]] = set()
+        """Channels, and channels of groups, that are in the registry."""
+
+    def forget(self) -> None:
+        """The registry may have lost what it was told."""
+        self._known.clear()
+
+    async def send(self, items: Sequence[Outgoing], timeout: float) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(items)
+        commands: list[tuple[int, str, tuple[Argument, ...]]] = []
+        for place, item in enumerate(items):
+            try:
+                commands.append((place, *self._command(item)))
+            except BuswayError as error:
+                outcomes[place] = NotWritten(error)
+        registered = self._register(items)
+        if registered and self._topology.one_slot:
+            # On a cluster nothing else says that the registry is told before the channel has it.
+            try:
+                await answers(registered, timeout)
+            except TransportError as error:
+                return [each or NotWritten(error) for each in outcomes]
+        begin = self._topology.begin
+        begun = [(place, begin(key, *command)) for place, key, command in commands]
+        timer = asyncio.get_running_loop().call_later(timeout, self._give_up, begun, timeout)
+        try:
+            for place, future in begun:
+                outcomes[place] = await self._outcome(items[place], future)
+        finally:
+            timer.cancel()
+            for future in (*registered, *(future for _, future in begun)):
+                unheard(future)
+        return outcomes  # type: ignore[return-value]
+
+    async def _outcome(self, item: Outgoing, future: asyncio.Future[Any]) -> Outcome:
+        try:
+            answer = await future
+        except Unanswered as error:
+            return Unknown(error)
+        except TransportError as error:
+            return NotWritten(error)
+        if answer is None:
+            gone = f"group {item.address.group!r} does not wait for replies any more"
+            return NotWritten(TransportError(gone, retryable=False))
+        return WRITTEN
+
+    def _give_up(self, begun: Sequence[tuple[int, asyncio.Future[Any]]], timeout: float) -> None:
+        for _, future in begun:
+            self._topology.give_up(future, timeout)
+
+    def _command(self, item: Outgoing) -> tuple[str, tuple[Argument, ...]]:
+        """The key and the command; raises what the encoder raises."""
+        keys, address = self._keys, item.address
+        shard = self._shard(item) if keys.shards > 1 else 0
+        if address.purpose is not Purpose.DEAD and not is_due(item):
+            key = keys.of(address, shard, due=True)
+            return key, ("ZADD", key, *delayed(item))
+        key = keys.of(address, shard)
+        if address.purpose is Purpose.REPLY:
+            return key, ("XADD", key, "NOMKSTREAM", "*", *fields_of(item))
+        return key, ("XADD", key, "*", *fields_of(item))
+
+    def _shard(self, item: Outgoing) -> int:
+        content = item.content
+        if isinstance(content, Envelope) and content.subject is not None:
+            return shard_of(content.subject, self._keys.shards)
+        return random.randrange(self._keys.shards)
+
+    def _register(self, items: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
+        """Tell the registry of channels it may not know, before anything is written to them."""
+        begun: list[asyncio.Future[Any]] = []
+        for item in items:
+            address = item.address
+            name = (address.channel, address.group)
+            if name in self._known or address.purpose is Purpose.REPLY:
+                continue
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known.add(name)
+            for key in self._keys.registries(address.group):
+                begun.append(self._topology.begin(key, "SADD", key, address.channel))
+        for future in begun:
+            future.add_done_callback(self._told)
+        return begun
+
+    def _told(self, future: asyncio.Future[Any]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            self._known.clear()  # told again with the next

@@ -1,0 +1,81 @@
+"""One stream as one group of this process reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from busway import Envelope
+from busway.transport import Delivery
+
+from ._wire import entry
+
+__all__ = ["BELL", "Place", "Source", "by_place"]
+
+BELL = b"bell"
+"""The field of an entry that is no event: somebody gave something back."""
+
+
+class Source:
+    """A stream of events, retries or replies."""
+
+    __slots__ = ("bell", "channel", "cursor", "deletes", "held", "high", "key", "shard", "told")
+
+    def __init__(
+        self, key: str, channel: str, shard: int, bell: str, *, deletes: bool = False
+    ) -> None:
+        self.key = key
+        self.channel = channel
+        self.shard = shard
+        self.bell = bell
+        """The stream of the same slot through which members hear of what was given back."""
+        self.deletes = deletes
+        """Whether an entry goes when it is acknowledged: no other group reads this stream."""
+        self.held: set[bytes] = set()
+        """Ids that are fetched ahead or handed out, and not settled."""
+        self.told: set[bytes] = set()
+        """Ids whose acknowledgement was sent and not answered."""
+        self.cursor: str | bytes = "0-0"
+        """How far taking over has come."""
+        self.high: bytes = b"0-0"
+        """The last id that was read as new."""
+
+    def __repr__(self) -> str:
+        return f"<Source {self.key}>"
+
+    def delivery(
+        self, id: bytes, fields: Sequence[bytes], at: float, *, delivered: int = 1
+    ) -> Delivery:
+        """What stands in an entry, lent at a moment (monotonic seconds)."""
+        said = entry(fields)
+        content = said.content
+        return Delivery(
+            content,
+            self.channel,
+            content.subject if isinstance(content, Envelope) else None,
+            said.attempt,
+            delivered,
+            None,
+            said.story,
+            None,
+            Place(self, id, at),
+        )
+
+
+class Place(NamedTuple):
+    """The receipt of a delivery: where it lies, and since when it is surely ours."""
+
+    source: Source
+    id: bytes
+    at: float
+
+    def renewed(self) -> Place:
+        """The same, prolonged now."""
+        return Place(self.source, self.id, time.monotonic())
+
+
+def by_place(delivery: Delivery) -> tuple[int, int]:
+    """Sorts deliveries as they lie in their stream."""
+    milliseconds, _, number = delivery.receipt.id.partition(b"-")
+    return int(milliseconds), int(number)

@@ -1,0 +1,182 @@
+"""What a feed needs beside reading: what is due, what nobody looks after, what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from random import uniform
+
+from busway import TransportError
+
+from ._feed import RedisFeed
+from ._joining import PRESENCE, Joining
+from ._keys import Keys
+from ._scripts import CLAIM, DUE, SWEEP
+from ._source import Source
+
+__all__ = ["Tending"]
+
+_log = logging.getLogger("busway.redis")
+
+_TICK = 0.25
+_AT_ONCE = 100
+_MOVED_AT_ONCE = 500
+_ENOUGH = 1000
+_UNWANTED = 1.0
+_SWEEP = 60.0
+
+
+class Tending:
+    """One task of a feed; what it does is done by every member, and by each only once."""
+
+    def __init__(
+        self,
+        feed: RedisFeed,
+        joining: Joining,
+        add: Callable[[list[Source]], None],
+    ) -> None:
+        self._feed = feed
+        self._joining = joining
+        self._add = add
+        self._poked = asyncio.Event()
+        self._next_due = _TICK
+        self._troubled = False
+        self._jobs: list[tuple[str, Callable[[], Awaitable[None]], Callable[[], float]]] = [
+            ("claim", self._claim_all, lambda: feed.lease / 4 * uniform(0.8, 1.2)),
+            ("extend", self._extend, lambda: feed.lease / 3),
+            ("discover", self._discover, lambda: _TICK),
+            ("announce", self._announce, lambda: PRESENCE / 3),
+            ("sweep", self._sweep, lambda: _SWEEP),
+            ("give back", self._give_back, lambda: _UNWANTED),
+        ]
+        self._at = dict.fromkeys((name for name, _, _ in self._jobs), 0.0)
+        feed.poke = self._poked.set
+        feed.claim = self.claim
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        now = time.monotonic()
+        for name, _, every in self._jobs:
+            self._at[name] = now + (0.0 if name == "claim" else every())
+        while True:
+            try:
+                await self._once()
+                if self._troubled:
+                    self._troubled = False
+                    _log.warning("group %r: tended again", self._feed.group.name)
+            except TransportError as error:
+                if not self._troubled:
+                    _log.warning("group %r: not tended now: %s", self._feed.group.name, error)
+                self._troubled = True
+                await asyncio.sleep(_TICK)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        timer = asyncio.get_running_loop().call_later(min(self._next_due, _TICK), self._poked.set)
+        await self._poked.wait()
+        timer.cancel()
+        self._poked.clear()
+
+    async def _once(self) -> None:
+        await self._move_due()
+        for name, do, every in self._jobs:
+            if time.monotonic() >= self._at[name]:
+                self._at[name] = time.monotonic() + every()
+                await do()
+
+    async def _move_due(self) -> None:
+        """What is due goes where it is read: a group's retries to its own stream, an event that was
+        published with a delay to its channel."""
+        feed, keys = self._feed, self._feed.keys
+        pairs: list[str] = []
+        for source in feed.sources.values():
+            waits = _waiting_room(keys, source, feed.group.name)
+            if waits is not None:
+                pairs += (waits, source.key)
+        wait = _TICK * 1000
+        step = 2 if feed.topology.one_slot else len(pairs) or 2
+        for first in range(0, len(pairs), step):
+            while True:
+                some = pairs[first : first + step]
+                moved, next_due = await feed.topology.script(DUE, some, (_MOVED_AT_ONCE,))
+                if next_due >= 0:
+                    wait = min(wait, next_due)
+                if moved < _MOVED_AT_ONCE:
+                    break
+        self._next_due = max(0.001, wait / 1000)
+
+    async def claim(self) -> None:
+        """Take over what was given back in the channels that were heard of."""
+        feed = self._feed
+        heard, feed.heard = feed.heard, set()
+        try:
+            for source in list(feed.sources.values()):
+                if source.channel in heard:
+                    await self._claim_from(source)
+        except BaseException:
+            feed.heard |= heard
+            raise
+
+    async def _claim_all(self) -> None:
+        """Take over what nobody has prolonged for a lease."""
+        for source in list(self._feed.sources.values()):
+            await self._claim_from(source)
+
+    async def _claim_from(self, source: Source) -> None:
+        feed = self._feed
+        while len(feed.ready) < _ENOUGH:
+            at = time.monotonic()
+            idle = round(feed.lease * 1000)
+            args = (feed.group.name, feed.member, idle, source.cursor, _AT_ONCE)
+            cursor, taken, gone = await feed.topology.script(CLAIM, [source.key], args)
+            if gone:
+                feed.ghosts += gone
+                _log.error(
+                    "group %r: %d entries of %s were removed while they were pending: "
+                    "somebody trims or deletes what was not handled",
+                    feed.group.name,
+                    gone,
+                    source.key,
+                )
+            source.cursor = cursor
+            feed.taken_over(source, taken, at)
+            if cursor in {b"0-0", "0-0"}:
+                return
+
+    async def _extend(self) -> None:
+        """What is fetched ahead is ours as long as we say so."""
+        feed = self._feed
+        if feed.ready:
+            for lost in await feed.extend(list(feed.ready)):
+                feed.lost_in_wait += 1
+                if lost in feed.ready:
+                    feed.ready.remove(lost)
+
+    async def _discover(self) -> None:
+        self._add(await self._joining.discover())
+
+    async def _announce(self) -> None:
+        await self._joining.announce()
+
+    async def _give_back(self) -> None:
+        """Nobody asks for what was fetched ahead: others may."""
+        feed = self._feed
+        if feed.ready and not feed.demand.is_set() and feed.asked_at < time.monotonic() - _UNWANTED:
+            await feed.release(feed.take_back())
+
+    async def _sweep(self) -> None:
+        """Forget the names of processes that are gone."""
+        feed = self._feed
+        idle = round(10 * feed.lease * 1000)
+        for source in list(feed.sources.values()):
+            await feed.topology.script(SWEEP, [source.key], (feed.group.name, idle))
+
+
+def _waiting_room(keys: Keys, source: Source, group: str) -> str | None:
+    if not source.deletes:
+        return keys.later(source.channel, source.shard)
+    if source.key == keys.retry(source.channel, group, source.shard):
+        return keys.delay(source.channel, group, source.shard)
+    return None
