@@ -23,7 +23,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from busway.errors import OptionError
+from busway import OptionError
 
 from ._options import Node, Options, converted, default_timeout
 from ._url import CLIENT, options_from_url

@@ -20,13 +20,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from busway.errors import OptionError
+from busway import OptionError
 
 from ._errors import unreachable
 from ._options import Node, Options
 from ._values import Secret
 
-__all__ = ["Dial", "Dialer"]
+__all__ = ["Dial", "Dialer", "asked"]
 
 Dial = Callable[[], Awaitable[AbstractConnection]]
 """Makes a connected connection. Raises NotSent, in which there is no secret."""
@@ -138,6 +138,14 @@ class Dialer:
             )
             why = error.strerror or error
             raise OptionError(f"{options.where}: TLS cannot be set up: {why} ({files})") from error
+
+
+async def asked(connection: AbstractConnection, *command: str, timeout: float) -> Any:
+    """One command on a bare connection. Raises what the client raises."""
+    async with asyncio.timeout(timeout):
+        await connection.send_command(*command)
+        read: Callable[..., Awaitable[Any]] = connection.read_response
+        return await read(disable_decoding=True)
 
 
 def _named(user: str | None, password: Secret | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from busway.errors import TransportError
+from busway import TransportError
 
 __all__ = ["NotSent", "Refused", "Unanswered", "is_reply", "refused", "unreachable"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import random
 from typing import Any
 
@@ -182,10 +182,12 @@ class Link:
 
     async def _read(self, connection: AbstractConnection) -> None:
         waiting = self._waiting
-        read: Callable[..., Awaitable[Any]] = connection.read_response
+        read = connection.read_response
         while True:
             try:
-                answer = await read(disable_decoding=True, disconnect_on_error=False)
+                answer: Any = await read(  # pyright: ignore[reportUnknownVariableType]
+                    disable_decoding=True, disconnect_on_error=False
+                )
             except ResponseError as error:
                 self._answers += 1
                 future = waiting.popleft()

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from busway.errors import OptionError
+from busway import OptionError
 
 from ._values import Convert, Secret, choice, duration, flag, text, whole
 

@@ -10,7 +10,9 @@ from ._dial import Dial, Dialer
 from ._errors import Refused
 from ._link import Argument, Link
 from ._options import Options
+from ._renewing import Renewed, RenewingLink, is_stale
 from ._scripts import Script
+from ._sentinel import master_dial
 
 __all__ = ["Single", "Topology", "evaluated", "topology_of"]
 
@@ -78,34 +80,41 @@ class Single:
         self._dial = dial
         self._timeout = timeout
         self._name = name
-        self._link = self._new()
+        self._shared = Renewed(self._new)
 
     def __repr__(self) -> str:
         return f"<Single {self._name}>"
 
     @property
     def connections(self) -> int:
-        return self._link.connections
+        return self._shared.connections
 
     async def open(self) -> None:
-        self._link = self._new()
+        self._shared = Renewed(self._new)
         try:
-            await self._link.call("PING")
+            await self._shared.link.call("PING")
         except BaseException:
-            await self._link.close()
+            await self._shared.close()
             raise
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._shared.close()
 
     async def call(self, key: str, /, *command: Argument) -> Any:
-        return await self._link.call(*command)
+        try:
+            return await self._shared.link.call(*command)
+        except Refused as error:
+            if is_stale(error):
+                self._shared.renew()
+            raise
 
     def begin(self, key: str, /, *command: Argument) -> asyncio.Future[Any]:
-        return self._link.begin(*command)
+        future = self._shared.link.begin(*command)
+        future.add_done_callback(self._shared.look)
+        return future
 
     def give_up(self, future: asyncio.Future[Any], after: float, /) -> None:
-        self._link.give_up(future, after)
+        self._shared.link.give_up(future, after)
 
     async def script(
         self, script: Script, keys: Sequence[str], args: Sequence[Argument] = (), /
@@ -113,10 +122,10 @@ class Single:
         return await evaluated(self, script, keys, args)
 
     def reader(self, key: str, /) -> Link:
-        return self._new()
+        return RenewingLink(self._dial, timeout=self._timeout, name=self._name)
 
     async def everywhere(self, *command: Argument) -> list[Any]:
-        return [await self._link.call(*command)]
+        return [await self._shared.link.call(*command)]
 
     def _new(self) -> Link:
         return Link(self._dial, timeout=self._timeout, name=self._name)
@@ -140,6 +149,8 @@ def topology_of(options: Options) -> Topology:
     dialer = Dialer(options)
     if options.path is not None:
         dial, name = dialer.to_socket(options.path), options.path
+    elif options.topology == "sentinel":
+        dial, name = master_dial(dialer, options), options.where
     else:
         dial, name = dialer.to(options.nodes[0]), str(options.nodes[0])
     return Single(dial, timeout=options.timeout, name=name)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from busway.errors import OptionError
+from busway import OptionError
 
 from ._options import OWN, PUBSUB, Node, Options, converted
 from ._values import Convert, choice, duration, flag, secret, text, whole

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from busway.errors import OptionError
+from busway import OptionError
 
 __all__ = ["Convert", "Secret", "choice", "duration", "flag", "secret", "text", "whole"]
 
