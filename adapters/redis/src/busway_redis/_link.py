@@ -16,10 +16,10 @@ from typing import Any
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from ._dial import Dial
-from ._errors import NotSent, Unanswered, refused
+from ._errors import NotSent, Unanswered, is_reply, refused
 
 __all__ = ["Argument", "Link"]
 
@@ -188,7 +188,9 @@ class Link:
                 answer: Any = await read(  # pyright: ignore[reportUnknownVariableType]
                     disable_decoding=True, disconnect_on_error=False
                 )
-            except ResponseError as error:
+            except RedisError as error:
+                if not is_reply(error):
+                    raise
                 self._answers += 1
                 future = waiting.popleft()
                 if not future.done():
