@@ -35,6 +35,16 @@ _CONNECT_TIMEOUT: Final = 5.0
 _KEEPALIVE: Final = ("socket_keepalive", "socket_keepalive_options", "socket_type")
 
 
+class _TlsConnection(SSLConnection):
+    """It does not wait for the other side's farewell, which may never come."""
+
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        writer = self._writer
+        await super().disconnect(*args, **kwargs)
+        if writer is not None:
+            writer.transport.abort()
+
+
 class Dialer:
     """Makes connections to the servers of one set of options.
 
@@ -65,7 +75,7 @@ class Dialer:
         options = self._options
         given: dict[str, Any] = {"host": node.host, "port": node.port, "db": options.database}
         given |= self._login(options.user, options.password)
-        kind = SSLConnection if options.tls else Connection
+        kind = _TlsConnection if options.tls else Connection
         return lambda: self._connect(str(node), kind, given)
 
     def to_socket(self, path: str) -> Dial:
@@ -81,7 +91,7 @@ class Dialer:
         given: dict[str, Any] = {"host": node.host, "port": node.port, "credential_provider": None}
         given |= _named(options.sentinel_user, options.sentinel_password)
         tls = options.tls if options.sentinel_tls is None else options.sentinel_tls
-        kind = SSLConnection if tls else Connection
+        kind = _TlsConnection if tls else Connection
         return lambda: self._connect(f"Sentinel {node}", kind, given)
 
     def _login(self, user: str | None, password: Secret | None) -> dict[str, Any]:
@@ -105,7 +115,7 @@ class Dialer:
 
     def _made(self, kind: type[AbstractConnection], given: dict[str, Any]) -> AbstractConnection:
         common = self._common
-        if kind is not SSLConnection:
+        if not issubclass(kind, SSLConnection):
             common = {name: common[name] for name in common if not name.startswith("ssl_")}
         if kind is UnixDomainSocketConnection:
             common = {name: common[name] for name in common if name not in _KEEPALIVE}
@@ -123,7 +133,7 @@ class Dialer:
         if options.path is not None:
             kind = UnixDomainSocketConnection
         elif options.tls or options.sentinel_tls:
-            kind = SSLConnection
+            kind = _TlsConnection
         try:
             made = self._made(kind, {})
             if isinstance(made, SSLConnection):
@@ -144,7 +154,7 @@ async def asked(connection: AbstractConnection, *command: str, timeout: float) -
     """One command on a bare connection. Raises what the client raises."""
     async with asyncio.timeout(timeout):
         await connection.send_command(*command)
-        read: Callable[..., Awaitable[Any]] = connection.read_response
+        read: Any = connection.read_response
         return await read(disable_decoding=True)
 
 
