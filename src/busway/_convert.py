@@ -89,6 +89,7 @@ def _envelope(envelope: Envelope) -> Envelope:
 def _to(wanted: Any) -> Converter:
     """To one type, always the same."""
     by_form = _decoders(wanted)
+    from_json = by_form["json"]
     exact = wanted if isinstance(wanted, type) else None
 
     def convert(envelope: Envelope) -> Any:
@@ -97,6 +98,8 @@ def _to(wanted: Any) -> Converter:
             return data
         try:
             if type(data) is Raw:
+                if envelope.content_type == JSON_DATA:  # what the bus itself writes
+                    return from_json(data)
                 return _decode(data, envelope.content_type, by_form, wanted)
             return _object_to(data, wanted)
         except Exception as error:

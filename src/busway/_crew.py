@@ -134,12 +134,12 @@ class Crew:
 
     def forget(self, deliveries: Sequence[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
-        if self.tracked:
+        if self.loans:
             for delivery in deliveries:
-                if delivery in self.running:
-                    self.running.discard(delivery)
-                    if delivery.loan is not None:
-                        delivery.loan.finished()
+                if delivery in self.running and delivery.loan is not None:
+                    delivery.loan.finished()
+        if self.tracked:
+            self.running.difference_update(deliveries)
         self.lanes.settled(len(deliveries))
         if self.idle and self.fetching is None:
             self.wake(1)

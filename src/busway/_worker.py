@@ -104,6 +104,7 @@ class Worker:
             self._routes.cache,
         )
         ready, resumed, set_current, single = lanes.ready, lanes.resumed, current.set, self._single
+        running = crew.running
         delivery: Delivery | None = None
         while True:
             if delivery is None:
@@ -126,9 +127,16 @@ class Worker:
             except (KeyError, AttributeError):  # not seen lately, or no envelope
                 delivery = await single.take(delivery)
                 continue
-            if delivery.delivered != 1 or delivery.due is not None or crew.tracked:
+            if (
+                delivery.delivered != 1
+                or delivery.due is not None
+                or delivery.expired
+                or crew.loans
+            ):
                 delivery = await single.take(delivery)
                 continue
+            if crew.tracked:
+                running.add(delivery)
             # From here on the same as Single.handle, without its call.
             set_current(content)
             try:

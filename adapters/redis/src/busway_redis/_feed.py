@@ -17,7 +17,7 @@ from ._link import Argument
 from ._moving import move_arguments
 from ._options import Options
 from ._scripts import EXTEND, HAND, MOVE, RELEASE
-from ._source import BELL, Place, Source, by_place
+from ._source import BELL, Source, by_place
 from ._topology import Topology
 
 __all__ = ["FREE", "RedisFeed"]
@@ -183,7 +183,8 @@ class RedisFeed:
             lost += len(gone)
             for delivery in doubtful:
                 if not delivery.expired:
-                    ids.setdefault(delivery.receipt.source, {})[delivery.receipt.id] = None
+                    source, id, _ = delivery.receipt
+                    ids.setdefault(source, {})[id] = None
         for source, acked in ids.items():
             lost += await self._ack(source, acked)
         return lost
@@ -255,7 +256,7 @@ class RedisFeed:
                     source.held.discard(id)
                     lost.append(delivery)
                 else:
-                    delivery.receipt = Place(source, id, now)
+                    delivery.receipt = (source, id, now)
         return lost
 
     async def follow(self, group: Group, /) -> None:

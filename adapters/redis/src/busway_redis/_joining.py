@@ -147,7 +147,7 @@ class Joining:
     async def leave(self) -> None:
         """Give everything back. Raises nothing."""
         feed, name = self._feed, self._feed.group.name
-        ahead = {(d.receipt.source, d.receipt.id) for d in feed.take_back()}
+        ahead = {d.receipt[:2] for d in feed.take_back()}
         for source in list(feed.sources.values()):
             handed = [id for id in source.held if (source, id) not in ahead]
             source.held.clear()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from busway import Envelope
 from busway.transport import Delivery
 
-from ._wire import entry
+from ._wire import entry, envelope
 
 __all__ = ["BELL", "Place", "Source", "by_place"]
 
@@ -48,34 +46,30 @@ class Source:
         self, id: bytes, fields: Sequence[bytes], at: float, *, delivered: int = 1
     ) -> Delivery:
         """What stands in an entry, lent at a moment (monotonic seconds)."""
-        said = entry(fields)
-        content = said.content
+        if len(fields) == 2 and fields[0] == b"event":  # as nearly all are
+            content, attempt, story = envelope(fields[1]), 1, None
+        else:
+            said = entry(fields)
+            content, attempt, story = said.content, said.attempt, said.story
         return Delivery(
             content,
             self.channel,
-            content.subject if isinstance(content, Envelope) else None,
-            said.attempt,
+            content.subject if type(content) is Envelope else None,
+            attempt,
             delivered,
             None,
-            said.story,
+            story,
             None,
-            Place(self, id, at),
+            (self, id, at),
         )
 
 
-class Place(NamedTuple):
-    """The receipt of a delivery: where it lies, and since when it is surely ours."""
-
-    source: Source
-    id: bytes
-    at: float
-
-    def renewed(self) -> Place:
-        """The same, prolonged now."""
-        return Place(self.source, self.id, time.monotonic())
+Place = tuple[Source, bytes, float]
+"""The receipt of a delivery: where it lies, its id, and since when it is surely ours (monotonic
+seconds). A plain tuple: one is made for each entry."""
 
 
 def by_place(delivery: Delivery) -> tuple[int, int]:
     """Sorts deliveries as they lie in their stream."""
-    milliseconds, _, number = delivery.receipt.id.partition(b"-")
+    milliseconds, _, number = delivery.receipt[1].partition(b"-")
     return int(milliseconds), int(number)

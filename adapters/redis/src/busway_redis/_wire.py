@@ -15,7 +15,7 @@ from busway import Envelope, Undecodable
 from busway.codec import decode
 from busway.transport import Outgoing, Raw, Story
 
-__all__ = ["Entry", "entry", "fields_of"]
+__all__ = ["Entry", "entry", "envelope", "fields_of"]
 
 _stories = msgspec.json.Decoder(Story)
 _headers = msgspec.json.Decoder(dict[str, str])
@@ -50,11 +50,11 @@ def fields_of(item: Outgoing) -> list[bytes]:
 def entry(fields: Sequence[bytes]) -> Entry:
     """What stands in an entry. What nobody can read becomes a ``Raw`` that says why."""
     if len(fields) == 2 and fields[0] == b"event":
-        return Entry(_envelope(fields[1]))
+        return Entry(envelope(fields[1]))
     named = dict(zip(fields[::2], fields[1::2], strict=False))
     event = named.get(b"event")
     if event is not None:
-        content: Envelope | Raw = _envelope(event)
+        content: Envelope | Raw = envelope(event)
     else:
         content = _raw(named)
     try:
@@ -69,7 +69,8 @@ def entry(fields: Sequence[bytes]) -> Entry:
         return Entry(Raw(event or b"", reason=reason) if event is not None else content)
 
 
-def _envelope(data: bytes) -> Envelope | Raw:
+def envelope(data: bytes) -> Envelope | Raw:
+    """What stands in the field ``event``."""
     try:
         return decode(data)
     except Undecodable as error:
