@@ -29,13 +29,15 @@ class Repeats:
 
 
 def repeats(record: Record, lease: float) -> Repeats:
-    """A duplicate is explained by a fault that hit the process of the first handling while that was
-    in flight: while it ran, or before its acknowledgement was surely with the broker."""
+    """A duplicate is explained by a fault that hit the process of the handling that began first,
+    while that was in flight: while it ran, or before its acknowledgement was surely with the
+    broker. It may have ended last: a process that was stopped goes on where it stood."""
     found = Repeats()
     faults = _Faults(record.faults, lease)
     for group, events in record.handlings.items():
         for event, handlings in events.items():
-            done = sorted((each for each in handlings if each.end is not None), key=_end)
+            done = [each for each in handlings if each.end is not None]
+            done.sort(key=lambda each: each.start)
             for each in handlings:
                 for kind in {fault.kind for fault in faults.around(each)}:
                     found.in_flight[kind] += 1
@@ -47,11 +49,6 @@ def repeats(record: Record, lease: float) -> Repeats:
                 else:
                     found.by_kind[reason.kind] += 1
     return found
-
-
-def _end(handling: Handling) -> float:
-    assert handling.end is not None
-    return handling.end
 
 
 class _Faults:

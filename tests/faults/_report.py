@@ -16,8 +16,9 @@ from ._run import Options, Outcome
 
 __all__ = ["print_report"]
 
-SHOWN = 20
-"""Violations that are printed with their lines."""
+SHOWN = 5
+"""Violations of each kind that are printed with their lines."""
+LINES = 30
 
 
 def print_report(out: Console, outcome: Outcome, options: Options, folder: Path) -> None:
@@ -26,12 +27,14 @@ def print_report(out: Console, outcome: Outcome, options: Options, folder: Path)
         out.print(table)
     _print_sockets(out, outcome)
     found = outcome.verdict.violations
-    for number, each in enumerate(found[:SHOWN], 1):
-        out.print(f"{number}. {each.kind}: {each.what}", style="red", highlight=False)
-        if each.word:
-            for line in evidence(folder, each.word)[:SHOWN]:
+    shown: Counter[str] = Counter()
+    for each in found:
+        shown[each.kind] += 1
+        if shown[each.kind] <= SHOWN:
+            out.print(f"{each.kind}: {each.what}", style="red", highlight=False, soft_wrap=True)
+            for line in evidence(folder, each.word)[:LINES] if each.word else ():
                 out.print(f"     {line}", highlight=False, soft_wrap=True)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(v.kind for v in found).items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in shown.items())
     out.print(f"seed {options.seed}: {kinds or 'no violation'}", highlight=False)
 
 

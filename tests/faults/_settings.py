@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     room: int = 200
     """Deliveries that a group holds in a process at most."""
-    work: float = 0.002
+    work: float = 0.015
     """Seconds that a handler takes on average."""
     # Of producers.
     keys: int = 10

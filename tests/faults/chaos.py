@@ -28,7 +28,7 @@ from ._run import Options, Outcome, Run
 
 __all__ = ["main"]
 
-QUERY = "?lease=3s&shards=4"
+QUERY = "?lease=3s"
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

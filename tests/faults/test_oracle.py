@@ -215,6 +215,21 @@ def test_an_interruption_explains_what_began_while_it_lasted_and_a_lease_after()
     assert kinds(f"{late}\n0.1 77 begin f1 stall p20 20\n1 77 done f1") == ["duplicate"]
 
 
+def test_what_was_stopped_may_end_after_whoever_took_over() -> None:
+    text = """
+    1.0 10 try 1/work
+    1.1 10 ok 1/work
+    1.2 20 start g 1/work 1
+    1.3 77 begin f1 stop p20 20
+    4.5 21 start g 1/work 1
+    4.6 21 end g 1/work
+    9.3 77 done f1
+    9.4 20 end g 1/work
+    """
+    assert kinds(text) == []
+    assert kinds(text.replace("p20 20", "p21 21")) == ["duplicate"]
+
+
 def test_a_loop_that_stood_still_explains_a_duplicate() -> None:
     assert kinds(f"{AGAIN}\n4 20 lag 3.5") == []
 
@@ -222,6 +237,11 @@ def test_a_loop_that_stood_still_explains_a_duplicate() -> None:
 def test_a_process_that_ends_by_itself_is_a_violation() -> None:
     assert kinds("5 77 exit p20 20 1") == ["crash"]
     assert kinds("5 77 exit p20 20 0\n5 77 exit p21 21 -9") == []
+
+
+def test_sigterm_is_the_end_of_a_process_that_does_not_listen_yet() -> None:
+    assert kinds("5 77 exit p20 20 -15") == []
+    assert kinds("4 20 up 7 2\n5 77 exit p20 20 -15") == ["crash"]
 
 
 def test_files_or_tasks_that_are_left_are_a_leak() -> None:
