@@ -26,6 +26,7 @@ from busway.transport import (
     Follows,
     Group,
     Holds,
+    Located,
     ManagesGroups,
     Moves,
     NotWritten,
@@ -46,7 +47,8 @@ __all__ = ["TestFlakyBus", "TestFlakyLog", "TestFlakyMemory", "pytestmark"]
 pytestmark = pytest.mark.anyio
 
 POWERS = [
-    *(Announces, Browses, Discards, Holds, ManagesGroups, Posts, Rewinds, TakesClock, Volatile)
+    *(Announces, Browses, Discards, Holds, Located, ManagesGroups, Posts, Rewinds),
+    *(TakesClock, Volatile),
 ]
 FEED_POWERS = [Extends, Follows, Moves, Redelivers]
 ADDRESS = Address("orders")

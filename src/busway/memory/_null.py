@@ -25,6 +25,9 @@ class NullTransport:
     async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
         return [WRITTEN] * len(items)
 
+    async def location(self) -> str:
+        return "null"
+
     def listen(self, group: Group, /) -> AbstractAsyncContextManager[NullFeed]:
         return _listen()
 

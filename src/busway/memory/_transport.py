@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
@@ -47,8 +48,9 @@ class MemoryTransport:
     """Events inside one process.
 
     Give one object to several buses and they share its events, as processes share a broker's.
-    Powers: Holds, Volatile, Browses, Discards, ManagesGroups, Announces, Rewinds (where history is
-    kept), TakesClock; its feeds Moves, Redelivers, Follows, and Extends where loans run out.
+    Powers: Holds, Volatile, Browses, Discards, ManagesGroups, Announces, Located, Rewinds (where
+    history is kept), TakesClock; its feeds Moves, Redelivers, Follows, and Extends where loans run
+    out.
     """
 
     holds: Literal[True] = True
@@ -72,6 +74,7 @@ class MemoryTransport:
         self._boxes = Boxes(mailbox)
         self._later = Later()
         self._held = self._later.heap  # looked at by every receive
+        self._location = f"memory:{secrets.token_hex(8)}"
         # One question in the hot path instead of three.
         self._plain = not (history or codec)
 
@@ -92,6 +95,9 @@ class MemoryTransport:
         if line.channel != address.channel:
             return _needs_more  # of two buses that disagree about a topic, the first has the port
         return line.port(lambda: self._boxes.route(topic))
+
+    async def location(self) -> str:
+        return self._location
 
     # --- send ---------------------------------------------------------------------------------
 

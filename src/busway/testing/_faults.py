@@ -27,6 +27,7 @@ Operation = Literal[
     "extend",
     "follow",
     "announce",
+    "location",
     "addresses",
     "browse",
     "discard",

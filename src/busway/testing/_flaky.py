@@ -19,6 +19,7 @@ from busway.transport import (
     Group,
     GroupState,
     Holds,
+    Located,
     ManagesGroups,
     NotWritten,
     Outcome,
@@ -174,6 +175,11 @@ class _Announcing(Flaky):
         return await self.around("announce", lambda: self.inner.announce(group), group)
 
 
+class _Located(Flaky):
+    async def location(self) -> str:
+        return await self.around("location", self.inner.location)
+
+
 class _Posting(Flaky):
     def port(self, topic: str, address: Address, /) -> Port:
         port = self.inner.port(topic, address)
@@ -207,6 +213,7 @@ _POWERS: dict[type, type[Flaky]] = {
     Rewinds: _Rewinding,
     ManagesGroups: _Managing,
     Announces: _Announcing,
+    Located: _Located,
     Posts: _Posting,
     TakesClock: _Timed,
 }

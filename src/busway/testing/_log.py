@@ -10,6 +10,7 @@ make from send, receive and acknowledge, and that is what this transport is here
 from __future__ import annotations
 
 import itertools
+import secrets
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -49,7 +50,8 @@ class PartitionedLog:
     reading, and its letters keep the order they came in). ``patience`` is how many seconds a member
     may go on with what it is running after its partition was given to another.
 
-    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``; its feeds ``Follows``.
+    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``, ``Located``; its feeds
+    ``Follows``.
     """
 
     def __init__(self, partitions: int = 4, *, patience: float = 5.0) -> None:
@@ -59,6 +61,7 @@ class PartitionedLog:
         self._cohorts: dict[str, Cohort] = {}
         self._round = itertools.count()
         self._users = 0
+        self._location = f"log:{secrets.token_hex(8)}"
 
     async def __aenter__(self) -> Self:
         self._users += 1
@@ -176,6 +179,10 @@ class PartitionedLog:
         cohort = self._cohorts.get(group.name)
         living = [member.group for member in cohort.members] if cohort else []
         return {each.member: each.patterns for each in (*living, group)}
+
+    async def location(self) -> str:
+        await anyio.lowlevel.checkpoint()
+        return self._location
 
     def _idle(self, name: str) -> Cohort:
         cohort = self._cohorts.get(name)

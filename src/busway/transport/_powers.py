@@ -23,6 +23,7 @@ __all__ = [
     "Discards",
     "GroupState",
     "Holds",
+    "Located",
     "ManagesGroups",
     "Port",
     "Posts",
@@ -156,6 +157,20 @@ class Announces(Protocol):
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
         """Record this member's patterns and return those of every living member, by name."""
+        ...
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A transport whose place can be told from any other's, so that ``relay`` notices a loop."""
+
+    async def location(self) -> str:
+        """Names where the events are kept: the same in every process that reaches them, by whatever
+        URL, and nowhere else. It lasts as long as the events do.
+
+        Letters, digits and any of ``-_:./``, at most 128: a mark kept at the broker and made once,
+        or the broker's own id; never an address, which others see in the headers.
+        """
         ...
 
 

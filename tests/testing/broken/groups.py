@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
@@ -44,6 +45,8 @@ __all__ = [
     "KeepsAMemberWhoseJoiningWasCancelled",
     "KeepsTheLoansOfThoseWhoLeft",
     "LendsToEveryMember",
+    "LocatedAnewEachTime",
+    "LocatedByAnAddress",
     "MissesNewChannels",
     "RemovesAGroupThatListens",
     "ShowsAReplyToAll",
@@ -315,3 +318,19 @@ class FencesEachTenure(FencingAnew):
     class feed_type(FencingAnew.feed_type):
         def fence(self, tenure: Tenure) -> int | None:
             return id(tenure)
+
+
+class LocatedAnewEachTime(BrokenLog):
+    caught_by = ("test_located_says_the_same_whenever_it_is_asked",)
+
+    async def location(self) -> str:
+        return secrets.token_hex(8)
+
+
+class LocatedByAnAddress(BrokenLog):
+    """Which others would read in the headers."""
+
+    caught_by = ("test_located_fits_into_a_header",)
+
+    async def location(self) -> str:
+        return "log://user:secret@host?partitions=4"

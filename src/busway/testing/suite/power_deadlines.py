@@ -13,6 +13,7 @@ from busway.transport import (
     Discards,
     Extends,
     Follows,
+    Located,
     ManagesGroups,
     Moves,
     Purpose,
@@ -162,6 +163,14 @@ class PowerDeadlines(SuiteBase):
             group = ear.group
             members = await made_in(silence, driver, lambda: transport.announce(group))
             assert dict(members) == {group.member: group.patterns}
+
+    async def test_located_that_is_not_answered_ends(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Located):
+            missing("Located")
+        known = await transport.location()
+        location = await made_in(self.stalled(transport), driver, transport.location)
+        assert location == known
 
 
 async def _one_letter(driver: Driver) -> Address:

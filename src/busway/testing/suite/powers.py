@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from busway.transport import (
     Browses,
     Discards,
     Holds,
+    Located,
     ManagesGroups,
     Outgoing,
     Purpose,
@@ -181,6 +183,21 @@ class Powers(SuiteBase):
             await transport.announce(one)
             both = await transport.announce(two)
             assert dict(both) == {one.member: one.patterns, two.member: two.patterns}
+
+    async def test_located_says_the_same_whenever_it_is_asked(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Located):
+            missing("Located")
+        before = await transport.location()
+        async with transport, driver.listen():
+            await driver.send(driver.event("first"))
+            assert await transport.location() == before
+
+    async def test_located_fits_into_a_header(self, driver: Driver) -> None:
+        if not isinstance(driver.transport, Located):
+            missing("Located")
+        location = await driver.transport.location()
+        assert re.fullmatch(r"[A-Za-z0-9\-_:./]{1,128}", location), location
 
 
 def _letters(driver: Driver, data: Iterable[object]) -> list[Outgoing]:
