@@ -21,13 +21,14 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 FLOORS: list[set[str]] = [
     {"testing"},
     {"__init__"},
+    {"_relay", "_carrier"},
     {"_bus"},
     {"_living", "_publishing", "_subscribing"},
     {"_parts"},
     {"_actor", "_agreement", "_composing", "_drain", "_emit", "_group", "_groups", "_host"}
     | {"_inside", "_publisher", "_reports", "_request", "_sealing", "_settings", "_spec"}
     | {"_stopping", "_subscription", "_threads"},
-    {"_open", "_relay", "_dead"},
+    {"_open", "_dead"},
     {
         "_consumer",
         "_batching",

@@ -14,6 +14,7 @@ from ._dead import Replayed as Replayed
 from ._declared import event as event
 from ._event_of import event_of as event_of
 from ._letter import DeadLetter as DeadLetter
+from ._relay import relay as relay
 from ._reports import GroupStats as GroupStats
 from ._reports import HandlerInfo as HandlerInfo
 from ._reports import Stats as Stats
@@ -100,6 +101,7 @@ __all__ = [
     "event_of",
     "matches",
     "on",
+    "relay",
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ._context import current
 from ._crew import Crew
 from ._failing import Failing, Waits
-from ._handling import Handling
+from ._handling import Handling, PartlyFailed
 from ._keeper import Keeper
 from ._tasks import cancelled_by_owner
 from .errors import Undecodable
@@ -97,10 +97,16 @@ class Collector:
         except BaseException as error:
             if cancelled_by_owner(error):
                 raise
+            every = dict.fromkeys(range(len(batch)), error)
+            errors = error.errors if isinstance(error, PartlyFailed) else every
             waits: Waits = {}
-            for delivery in batch:
-                await self._failed(delivery, handling, error, waits)
-            return
+            for place, failure in errors.items():
+                await self._failed(batch[place], handling, failure, waits)
+            batch = [each for place, each in enumerate(batch) if place not in errors]
+        if batch:
+            await self._done(batch)
+
+    async def _done(self, batch: list[Delivery]) -> None:
         self._crew.acks.extend(batch)
         self._unsettled.clear()
         await self._crew.flush()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._handling import Handling
+from ._handling import Handling, PartlyFailed
 from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
 from ._runtime import Runtime
 from ._spec import Options, Spec
@@ -85,8 +85,11 @@ def _take_batches(handling: Handling, call: Call) -> None:
     convert, invoke = batch_invoke(call)
     handling.convert, handling.invoke_batch = convert, invoke
 
-    def alone(envelope: Envelope, delivery: Delivery) -> Awaitable[Any]:
-        return invoke([delivery], [convert(envelope)])
+    async def alone(envelope: Envelope, delivery: Delivery) -> Any:
+        try:
+            return await invoke([delivery], [convert(envelope)])
+        except PartlyFailed as partly:
+            raise partly.errors[0] from None
 
     handling.invoke = alone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ._convert import Converter
@@ -11,12 +11,21 @@ from ._verdict import Retry
 from .message import Envelope
 from .transport import Delivery
 
-__all__ = ["BatchInvoke", "Handling", "Invoke"]
+__all__ = ["BatchInvoke", "Handling", "Invoke", "PartlyFailed"]
 
 Invoke = Callable[[Envelope, Delivery], Awaitable[Any]]
 
 BatchInvoke = Callable[[list[Delivery], list[Any]], Awaitable[Any]]
 """Takes deliveries and what ``convert`` made of each."""
+
+
+class PartlyFailed(Exception):
+    """What a batch handler of the bus's own raises: these failed, by their place in the batch, and
+    all others were handled."""
+
+    def __init__(self, errors: Mapping[int, BaseException]) -> None:
+        super().__init__(f"{len(errors)} events of a batch failed")
+        self.errors = errors
 
 
 class Handling:
@@ -29,6 +38,7 @@ class Handling:
         "invoke",
         "invoke_batch",
         "name",
+        "onlooker",
         "patterns",
         "retry",
         "returns",
@@ -49,10 +59,14 @@ class Handling:
         self.direct: Callable[[Any], Awaitable[Any]] = _nothing_direct
         self.returns: Any = Any
         """What the handler says it returns, ``Any`` where it does not say."""
+        self.onlooker = False
+        """Whether it answers no request, whatever its patterns."""
 
     def observes(self, topic: str, outcome: object) -> bool:
         """Whether a request of this topic is none of its business: only a wildcard brought it here,
         and the handler returns nothing. A log of everything must not answer in another's place."""
+        if self.onlooker:
+            return True
         if self.returns is not None and (self.returns is not Any or outcome is not None):
             return False
         named = [pattern for pattern in self.patterns if not _WILDCARDS.intersection(pattern)]

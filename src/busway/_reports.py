@@ -39,7 +39,8 @@ class Stats(msgspec.Struct, frozen=True):
     dead: int
     """Dead letters written."""
     dropped: int
-    """Given up without a dead letter: emit's overflow, late replies, failed broadcasts."""
+    """Given up without a dead letter: emit's overflow, late replies, failed broadcasts, and what a
+    relay did not send to where it had been."""
     unmatched: int
     """Received and acknowledged because no pattern of the group matched."""
     lost: int
