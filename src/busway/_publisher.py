@@ -11,10 +11,10 @@ from ._context import current, working_for
 from ._options import due_of
 from ._runtime import Runtime
 from ._sealing import Route, Sealer
-from .errors import PublishError, PublishUnknown, SendError, UsageError
+from .errors import MissingPower, PublishError, PublishUnknown, SendError, UsageError
 from .message import Envelope, PublishOptions
 from .middleware import Send
-from .transport import WRITTEN, Outcome, Outgoing, Unknown, Written
+from .transport import WRITTEN, Live, Outcome, Outgoing, Unknown, Written
 
 __all__ = ["Publisher", "Sealed", "may_wait"]
 
@@ -50,12 +50,25 @@ class Publisher:
         """Anything but the plain case, which the bus does itself."""
         parent = current.get()
         envelope, route = self.sealer.seal(event, data, options, parent)
-        due = due_of(options, self.runtime.clock.time())
+        due = self.due(options) if options else None
         try:
             await self.pass_on(envelope, route, due, waits=may_wait())
         except SendError as error:
             self._say(error)
         return envelope
+
+    def due(self, options: PublishOptions) -> float | None:
+        """When what is published with these may be handled; None for at once.
+
+        Raises OptionError, and MissingPower where nothing is kept until then.
+        """
+        due = due_of(options, self.runtime.clock.time())
+        if due is not None and isinstance(self.runtime.transport, Live):
+            raise MissingPower(
+                f"delay=: {self.runtime.transport!r} keeps no events (power: Holds). Publish it "
+                "when it is time, or use a transport that keeps them"
+            )
+        return due
 
     async def publish_many(self, events: Sequence[object]) -> list[Envelope]:
         """Seal all, then send all; none is sent when one cannot be sealed."""

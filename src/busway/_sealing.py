@@ -132,8 +132,18 @@ class Sealer:
                     f"it: {event.__qualname__}(...)"
                 )
             route = self.route_of(type(event))
+            if route.plain and parent is None and not options:
+                return self._plain(route, event), route
             data = subject = event
         return self._envelope(route, data, subject, options, parent), route
+
+    def _plain(self, route: Route, event: object) -> Envelope:
+        """What ``_envelope`` would make of an event that has nothing but a key."""
+        key = None if route.key is None else route.key(event)
+        if type(key) is not str and key is not None:
+            key = str(key)
+        runtime = self._runtime
+        return Envelope(route.topic, event, runtime.service, runtime.clock.time(), key)
 
     def _ready_made(
         self, envelope: Envelope, data: object, options: PublishOptions

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._errors import Refused, Unanswered
 
-__all__ = ["answers", "answers_or_refusals", "unheard"]
+__all__ = ["Deadlines", "answers", "answers_or_refusals", "unheard"]
 
 
 async def answers(begun: Sequence[asyncio.Future[Any]], timeout: float) -> list[Any]:
@@ -45,6 +46,42 @@ def unheard(future: asyncio.Future[Any]) -> None:
         _look(future)
     else:
         future.add_done_callback(_look)
+
+
+class Deadlines:
+    """Many futures, one timer: they are watched in the order of their deadlines, as nearly all
+    are."""
+
+    def __init__(self, give_up: Callable[[asyncio.Future[Any], float], None]) -> None:
+        self._give_up = give_up
+        self._line: deque[tuple[float, asyncio.Future[Any], float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, future: asyncio.Future[Any], timeout: float) -> None:
+        """Give it up when it is not done in time."""
+        loop = future.get_loop()
+        when, line = loop.time() + timeout, self._line
+        while line and line[0][1].done():
+            line.popleft()
+        if line and when < line[-1][0]:
+            loop.call_at(when, self._give_up, future, timeout)
+            return
+        line.append((when, future, timeout))
+        if self._timer is None:
+            self._timer = loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        line = self._line
+        self._timer = None
+        while line:
+            when, future, timeout = line[0]
+            loop = future.get_loop()
+            if not future.done():
+                if when > loop.time():
+                    self._timer = loop.call_at(when, self._look)
+                    return
+                self._give_up(future, timeout)
+            line.popleft()
 
 
 def _look(future: asyncio.Future[Any]) -> None:

@@ -19,7 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from ._dial import Dial
-from ._errors import NotSent, Unanswered, is_reply, refused
+from ._errors import NotSent, Refused, Unanswered, is_reply, refused
 
 __all__ = ["Argument", "Link"]
 
@@ -42,6 +42,8 @@ class Link:
         self._dial = dial
         self._timeout = timeout
         self.name = name
+        self.on_refusal: Callable[[Refused], None] | None = None
+        """Hears what the server refuses, before the caller does."""
         self.connections = 0
         """How often it was connected."""
         self._queued: dict[asyncio.Future[Any], bytes] = {}
@@ -193,8 +195,11 @@ class Link:
                     raise
                 self._answers += 1
                 future = waiting.popleft()
+                ours = refused(error)
+                if self.on_refusal is not None:
+                    self.on_refusal(ours)
                 if not future.done():
-                    future.set_exception(refused(error))
+                    future.set_exception(ours)
                 continue
             self._answers += 1
             future = waiting.popleft()

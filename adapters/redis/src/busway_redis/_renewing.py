@@ -51,7 +51,7 @@ class Renewed:
 
     def __init__(self, make: Callable[[], Link]) -> None:
         self._make = make
-        self.link = make()
+        self.link = self._new()
         self._before = 0
         self._at = float("-inf")
         self._retiring: asyncio.Task[None] | None = None
@@ -60,9 +60,13 @@ class Renewed:
     def connections(self) -> int:
         return self._before + self.link.connections
 
-    def look(self, future: asyncio.Future[Any]) -> None:
-        """What became of a command: to be called when it is done."""
-        if not future.cancelled() and is_stale(future.exception()):
+    def _new(self) -> Link:
+        link = self._make()
+        link.on_refusal = self._hear
+        return link
+
+    def _hear(self, error: Refused) -> None:
+        if is_stale(error):
             self.renew()
 
     def renew(self) -> None:
@@ -72,7 +76,7 @@ class Renewed:
         if self._retiring is not None or loop.time() - self._at < _PAUSE:
             return
         self._at = loop.time()
-        old, self.link = self.link, self._make()
+        old, self.link = self.link, self._new()
         self._retiring = loop.create_task(self._retire(old))
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from busway import BuswayError, Envelope, TransportError
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Purpose, Unknown
 
-from ._answers import answers, unheard
+from ._answers import Deadlines, answers, unheard
 from ._errors import Unanswered
 from ._keys import Keys, shard_of
 from ._link import Argument
@@ -22,6 +22,7 @@ from ._wire import fields_of
 __all__ = ["Sender"]
 
 _KEPT = 100_000
+_EVENT = Purpose.EVENT
 
 
 class Sender:
@@ -33,12 +34,34 @@ class Sender:
         self._options = options
         self._known: set[tuple[str, str | None]] = set()
         """Channels, and channels of groups, that are in the registry."""
+        self._streams: dict[str, str] = {}
+        """The keys of channels with one shard."""
+        self._deadlines = Deadlines(lambda future, after: topology.give_up(future, after))
 
     def forget(self) -> None:
         """The registry may have lost what it was told."""
         self._known.clear()
+        self._streams.clear()
 
-    async def send(self, items: Sequence[Outgoing], timeout: float) -> list[Outcome]:
+    async def send(self, items: Sequence[Outgoing], timeout: float) -> Sequence[Outcome]:
+        if len(items) == 1 and (items[0].address.channel, items[0].address.group) in self._known:
+            return (await self._send_one(items[0], timeout),)
+        return await self._send_all(items, timeout)
+
+    async def _send_one(self, item: Outgoing, timeout: float) -> Outcome:
+        """The same as ``_send_all``, for what is sent most."""
+        try:
+            key, command = self._command(item)
+        except BuswayError as error:
+            return NotWritten(error)
+        future = self._topology.begin(key, *command)
+        self._deadlines.watch(future, timeout)
+        try:
+            return await self._outcome(item, future)
+        finally:
+            unheard(future)
+
+    async def _send_all(self, items: Sequence[Outgoing], timeout: float) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(items)
         commands: list[tuple[int, str, tuple[Argument, ...]]] = []
         for place, item in enumerate(items):
@@ -83,7 +106,11 @@ class Sender:
 
     def _command(self, item: Outgoing) -> tuple[str, tuple[Argument, ...]]:
         """The key and the command; raises what the encoder raises."""
-        keys, address = self._keys, item.address
+        keys, address, content = self._keys, item.address, item.content
+        if item.due is None and item.attempt == 1 and item.story is None:
+            key = self._streams.get(address.channel)
+            if key is not None and address.purpose is _EVENT and type(content) is Envelope:
+                return key, ("XADD", key, "*", b"event", item.encoder.encode(content))
         shard = self._shard(item) if keys.shards > 1 else 0
         if address.purpose is not Purpose.DEAD and not is_due(item):
             key = keys.of(address, shard, due=True)
@@ -108,8 +135,10 @@ class Sender:
             if name in self._known or address.purpose is Purpose.REPLY:
                 continue
             if len(self._known) >= _KEPT:
-                self._known.clear()
+                self.forget()
             self._known.add(name)
+            if self._keys.shards == 1:
+                self._streams[address.channel] = self._keys.stream(address.channel)
             for key in self._keys.registries(address.group):
                 begun.append(self._topology.begin(key, "SADD", key, address.channel))
         for future in begun:

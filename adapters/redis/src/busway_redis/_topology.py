@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ._cluster import Cluster
 from ._dial import Dial, Dialer
-from ._errors import Refused
+from ._evaluating import evaluated
 from ._link import Argument, Link
 from ._options import Options
-from ._renewing import Renewed, RenewingLink, is_stale
+from ._renewing import Renewed, RenewingLink
 from ._scripts import Script
 from ._sentinel import master_dial
 
-__all__ = ["Single", "Topology", "evaluated", "topology_of"]
+__all__ = ["Single", "Topology", "topology_of"]
 
 
 class Topology(Protocol):
@@ -101,17 +102,10 @@ class Single:
         await self._shared.close()
 
     async def call(self, key: str, /, *command: Argument) -> Any:
-        try:
-            return await self._shared.link.call(*command)
-        except Refused as error:
-            if is_stale(error):
-                self._shared.renew()
-            raise
+        return await self._shared.link.call(*command)
 
     def begin(self, key: str, /, *command: Argument) -> asyncio.Future[Any]:
-        future = self._shared.link.begin(*command)
-        future.add_done_callback(self._shared.look)
-        return future
+        return self._shared.link.begin(*command)
 
     def give_up(self, future: asyncio.Future[Any], after: float, /) -> None:
         self._shared.link.give_up(future, after)
@@ -119,7 +113,7 @@ class Single:
     async def script(
         self, script: Script, keys: Sequence[str], args: Sequence[Argument] = (), /
     ) -> Any:
-        return await evaluated(self, script, keys, args)
+        return await evaluated(self.call, script, keys, args)
 
     def reader(self, key: str, /) -> Link:
         return RenewingLink(self._dial, timeout=self._timeout, name=self._name)
@@ -131,22 +125,11 @@ class Single:
         return Link(self._dial, timeout=self._timeout, name=self._name)
 
 
-async def evaluated(
-    topology: Topology, script: Script, keys: Sequence[str], args: Sequence[Argument]
-) -> Any:
-    """What a script answers. A server that does not know it has not run it, and gets the text."""
-    rest = (len(keys), *keys, *args)
-    try:
-        return await topology.call(keys[0], "EVALSHA", script.sha, *rest)
-    except Refused as error:
-        if error.code != "NOSCRIPT":
-            raise
-    return await topology.call(keys[0], "EVAL", script.text, *rest)
-
-
 def topology_of(options: Options) -> Topology:
     """The servers of these options, not connected yet. Raises OptionError."""
     dialer = Dialer(options)
+    if options.topology == "cluster":
+        return Cluster(dialer, options)
     if options.path is not None:
         dial, name = dialer.to_socket(options.path), options.path
     elif options.topology == "sentinel":
