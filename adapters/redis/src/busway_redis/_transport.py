@@ -24,6 +24,7 @@ from busway.transport import (
 )
 
 from ._browsing import Browsing
+from ._checks import check
 from ._client import Given, options_of
 from ._feed import RedisFeed
 from ._groups import Groups
@@ -72,9 +73,23 @@ class RedisTransport:
     async def __aenter__(self) -> RedisTransport:
         async with self._opening:
             if self._users == 0:
-                await self._topology.open()
+                await self._open()
             self._users += 1
         return self
+
+    async def _open(self) -> None:
+        limit = self.options.timeout
+        until = asyncio.get_running_loop().time() + limit
+        await self._topology.open()
+        try:
+            async with asyncio.timeout_at(until):
+                await check(self._topology, self.options)
+        except BaseException as error:
+            await self._topology.close()
+            if isinstance(error, TimeoutError):
+                said = f"{self.options.where}: no answer within {limit:g} s"
+                raise TransportError(said) from error
+            raise
 
     async def __aexit__(self, *exc: object) -> None:
         self._users -= 1
