@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._client import options_of
+from ._dedupe import RedisDedupe
 from ._options import Options
 from ._transport import RedisTransport, open_redis
 
-__all__ = ["Options", "RedisTransport", "open_redis", "options_of"]
+__all__ = ["Options", "RedisDedupe", "RedisTransport", "open_redis", "options_of"]
