@@ -175,7 +175,7 @@ def failures(server: TlsServer) -> dict[str, str]:
         f"rediss://app:{password}@{host}": "certificate is not accepted",
         f"rediss://app:{password}@no-such-host.invalid?{ca}": "no-such-host.invalid",
         f"rediss://app:{password}@127.0.0.1:1?{ca}": "Connection refused",
-        f"redis://app:{password}@{host}": "broke",
+        f"redis://app:{password}@{host}": str(server.port),
         f"rediss://app:{password}@{host}/99?{ca}": "fewer databases",
     }
 
