@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, Self
 from urllib.parse import quote
+
+import anyio
 
 from busway import OptionError
 from busway.middleware import DONE, NEW, Busy, Claim, DedupeKey
@@ -72,8 +73,7 @@ class RedisDedupe:
         self._options = options_of(given, **own)
         self._ttl = _milliseconds("ttl", ttl)
         self._topology: Topology | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"<RedisDedupe {self._options.where}>"
@@ -88,7 +88,7 @@ class RedisDedupe:
     async def aclose(self) -> None:
         """Hang up. Raises nothing; twice is harmless, and the next call connects again."""
         topology, self._topology = self._topology, None
-        if topology is not None and asyncio.get_running_loop() is self._loop:
+        if topology is not None:
             await topology.close()
 
     async def claim(self, key: DedupeKey, owner: str, lease: float, /) -> Claim:
@@ -120,12 +120,8 @@ class RedisDedupe:
         return f"{self._options.prefix}:dedupe:{quote(group, safe='')}:{event}"
 
     async def _connected(self) -> Topology:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # connections of a loop that is gone cannot even be closed
-            self._loop, self._opening, self._topology = loop, asyncio.Lock(), None
         if self._topology is not None:
             return self._topology
-        assert self._opening is not None
         async with self._opening:
             if self._topology is None:
                 topology = topology_of(self._options)
