@@ -265,11 +265,16 @@ def test_a_client_made_from_a_url_is_taken_apart() -> None:
 
 
 def test_a_client_with_tls_is_taken_apart(tmp_path: Path) -> None:
-    client = Redis(host="h", ssl=True, ssl_ca_certs=str(tmp_path / "ca"), ssl_password="hush")
-    options = options_of(client)
+    own = {"ssl_ca_certs": str(tmp_path / "ca"), "ssl_password": "hush"}
+    pool = ConnectionPool(connection_class=SSLConnection, host="h", **own)
+    options = options_of(Redis(connection_pool=pool))
     assert options.tls
     assert options.client["ssl_ca_certs"] == str(tmp_path / "ca")
     assert options.client["ssl_password"] == Secret("hush")
+
+
+def test_a_client_made_with_tls_has_tls() -> None:
+    assert options_of(Redis(host="h", ssl=True)).tls
 
 
 def test_a_client_on_a_unix_socket_is_taken_apart() -> None:

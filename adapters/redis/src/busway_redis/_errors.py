@@ -50,10 +50,7 @@ class Refused(TransportError):
     """
 
     def __init__(self, code: str, said: str) -> None:
-        case = _CASES.get(code) or next(
-            (case for start, case in _WITHOUT_CODE.items() if said.lower().startswith(start)),
-            _UNKNOWN,
-        )
+        case = _CASES.get(code) or _without_code(said) or _UNKNOWN
         text = f"{code} {said}".rstrip(". ")
         super().__init__(f"{text}. {case.advice}".rstrip(), retryable=case.retryable)
         self.code = code
@@ -147,7 +144,9 @@ def is_reply(error: BaseException) -> bool:
     ``LOADING``, ``NOAUTH``, the limit of clients."""
     if isinstance(error, ResponseError | AuthenticationError | BusyLoadingError):
         return True
-    return isinstance(error, RedisError) and bool(getattr(error, "status_code", None))
+    if not isinstance(error, RedisError):
+        return False
+    return bool(getattr(error, "status_code", None)) or _without_code(str(error)) is not None
 
 
 def refused(error: RedisError) -> Refused:
@@ -184,6 +183,11 @@ def _because(ours: NotSent, error: BaseException) -> NotSent:
     return ours
 
 
+def _without_code(said: str) -> _Case | None:
+    text = said.lower()
+    return next((case for start, case in _WITHOUT_CODE.items() if text.startswith(start)), None)
+
+
 def _split(error: RedisError) -> tuple[str, str]:
     """The code and the text behind it."""
     text = str(error)
@@ -194,6 +198,8 @@ def _split(error: RedisError) -> tuple[str, str]:
     code = getattr(error, "status_code", None)
     if inner is None and isinstance(code, str) and code:
         return code, text.removeprefix(code).strip()
+    if _without_code(text) is not None:
+        return "ERR", text.removeprefix("ERR ")
     found = _CODE.match(text)
     if found is not None:
         return found[1], text[found.end() :].strip()
