@@ -10,7 +10,7 @@ from tests.bench.measure import Spread
 
 __all__ = ["Goal", "Row", "Section", "Unit", "shown"]
 
-Unit = Literal["x", "us", "ms", "bytes", "MB", "per s"]
+Unit = Literal["x", "us", "ms", "bytes", "MB", "per s", "events"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def shown(value: float, unit: Unit) -> str:
             return f"{value:,.2f} µs" if value < 100 else f"{value:,.0f} µs"
         case "per s":
             return f"{value:,.0f}/s"
+        case "events":
+            return f"{value:,.0f}"
         case "bytes":
             return f"{value:,.0f} B"
         case _:

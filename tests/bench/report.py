@@ -72,7 +72,8 @@ def _cells(section: Section, row: Row, *, goals: bool) -> list[str]:
         cells += [row.goal.text(unit), row.goal.verdict(spread.middle)]
     elif goals:
         cells += ["", ""]
-    return [*cells, *row.details]
+    missing = len(section.details) - len(row.details)
+    return [*cells, *row.details, *[""] * missing]
 
 
 def below_floor(sections: Sequence[Section]) -> list[Row]:

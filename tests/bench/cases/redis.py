@@ -13,7 +13,7 @@ from tests.servers import NoServer
 
 __all__ = ["measure"]
 
-PARTS = ("consuming", "publishing", "latency")
+PARTS = ("consuming", "publishing", "latency", "channels", "grouping", "recovery", "memory")
 
 
 def measure(settings: Settings) -> Iterable[Section]:

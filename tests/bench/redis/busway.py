@@ -10,7 +10,7 @@ from typing import Any
 
 from busway import Batch, Bus
 from tests.bench.measure import quiet_heap
-from tests.bench.redis.events import GROUP, Noted, Stopwatch, noted
+from tests.bench.redis.events import GROUP, Item, Noted, Stopwatch, noted
 from tests.bench.redis.pace import Latency, paced
 
 __all__ = [
@@ -46,12 +46,13 @@ async def send_many(bus: Bus, events: Sequence[Any]) -> None:
         await bus.publish_many(events[start : start + MANY])
 
 
-def counting(watch: Stopwatch) -> Any:
-    async def handle(event: Noted) -> None:
+def counting(watch: Stopwatch, kind: type[Item] = Noted) -> Any:
+    async def handle(event: Any) -> None:
         watch.handled += 1
         if watch.handled == watch.next:
             watch.mark()
 
+    handle.__annotations__ = {"event": kind}
     return handle
 
 
@@ -101,8 +102,8 @@ async def groups(url: str, count: int, many: int) -> float:
     for number, watch in enumerate(watches):
         bus.add(counting(watch), PATTERN, group=f"group-{number}")
     quiet_heap()
-    started = perf_counter()
     async with bus:
+        started = perf_counter()
         for watch in watches:
             await watch.done.wait()
         return (perf_counter() - started) / sum(watch.handled for watch in watches)

@@ -9,7 +9,7 @@ import msgspec
 
 from busway import event
 
-__all__ = ["GROUP", "SIZE", "STREAM", "Noted", "Stopwatch", "noted", "packed"]
+__all__ = ["GROUP", "SIZE", "STREAM", "Item", "Noted", "Stopwatch", "noted", "packed"]
 
 STREAM = "bench"
 GROUP = "bench"
@@ -20,11 +20,17 @@ _FIRST = 100_000
 _PLAIN = len(msgspec.json.encode({"number": _FIRST, "at": 0.0, "text": ""}))
 
 
-@event("bench.noted")
-class Noted(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True):
+    """What it holds, whatever its topic."""
+
     number: int
     at: float = 0.0
     text: str = "x" * (SIZE - _PLAIN)
+
+
+@event("bench.noted")
+class Noted(Item, frozen=True):
+    """The same on a topic of its own."""
 
 
 def noted(count: int) -> list[Noted]:

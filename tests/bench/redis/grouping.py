@@ -1,0 +1,23 @@
+"""Ten groups on one stream, all in one process."""
+
+from __future__ import annotations
+
+from tests.bench.figures import Section
+from tests.bench.measure import Settings
+from tests.bench.redis import busway, raw
+from tests.bench.redis.table import compare
+from tests.bench.redis.timing import Run, interleave
+from tests.servers import RedisServer
+
+__all__ = ["measure"]
+
+MANY = 10
+
+
+def measure(section: Section, server: RedisServer, settings: Settings) -> None:
+    runs = [
+        Run("redis-py, ten loops", lambda url, count: raw.groups(url, count, MANY)),
+        Run("Busway", lambda url, count: busway.groups(url, count, MANY)),
+    ]
+    interleave(server, runs, settings)
+    compare(section, "consume, ten groups: each delivery", runs, ())
