@@ -31,6 +31,7 @@ from ._groups import Groups
 from ._joining import Joining
 from ._keys import Keys
 from ._link import Link
+from ._place import place_of
 from ._reader import Reader
 from ._sending import Sender
 from ._source import Source
@@ -45,7 +46,8 @@ class RedisTransport:
     """The bus between processes, on Redis Streams.
 
     It runs on asyncio. Every call but ``receive`` ends within ``options.timeout`` seconds. Powers:
-    Holds, Browses, Discards, Rewinds, ManagesGroups, Announces; its feeds Extends, Moves, Follows.
+    Holds, Browses, Discards, Rewinds, ManagesGroups, Announces, Located; its feeds Extends, Moves,
+    Follows.
 
     ``given`` is a URL, ``Options``, or a client of redis-py that was configured in code: its
     connections are made as that client would make them, and the client itself is not used. The
@@ -128,6 +130,9 @@ class RedisTransport:
     async def call(self, key: str, *command: str | bytes | int) -> Any:
         """A command of your own to the server that has the key."""
         return await self._topology.call(key, *command)
+
+    async def location(self) -> str:
+        return await place_of(self._topology, self.keys)
 
     # --- groups -----------------------------------------------------------------------------------
 
