@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from busway import Bus, Envelope
+from busway import Batch, Bus, Envelope
 from busway.memory import NullTransport
 from busway.transport import Delivery, Feed, Group, Loan
 from tests.facts import PATIENCE, until, up
@@ -72,6 +72,33 @@ async def test_nothing_of_a_revoked_loan_starts_and_it_is_released() -> None:
         await loan.drained()
     assert (handled, transport.acked) == ([0], [0])
     assert sorted(transport.released) == [1, 2]
+
+
+async def test_a_batch_leaves_out_what_was_revoked_while_it_was_collected() -> None:
+    over, handled, more = Loan(), [], anyio.Event()
+    first, second = of_one_key(2)
+    first.loan, second.loan = over, Loan()
+
+    class InTurn(Handing):
+        async def receive(self, limit: int, /) -> Sequence[Delivery]:
+            if self._left == [second]:
+                await more.wait()
+            return await super().receive(1)
+
+    transport = InTurn([first, second])
+    bus = Bus(transport)
+
+    @bus.subscribe("a.*", batch=Batch(2, within=0.2))
+    async def handle(numbers: list[int]) -> None:
+        handled.append(numbers)
+
+    async with up(bus):
+        await until(lambda: bus.stats().groups[0].in_flight == 1)
+        # Before the keeper looks: the batch is full in the next turn of the event loop.
+        over.revoke()
+        more.set()
+        await until(lambda: transport.released == [0] and transport.acked == [1])
+    assert handled == [[1]]
 
 
 async def test_what_was_not_started_is_given_back_while_what_runs_may_finish() -> None:

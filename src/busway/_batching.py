@@ -58,8 +58,11 @@ class Collector:
 
     async def handle(self, handling: Handling) -> None:
         """Call the handler with what there is; acknowledge all, or judge each."""
-        batch = self._unsettled = self._batch[:]
-        self._batch.clear()
+        batch = self._unsettled = [each for each in self._batch if not each.lost]
+        # What was revoked meanwhile is given back by the keeper.
+        self._batch[:] = [each for each in self._batch if each.lost]
+        if not batch:
+            return
         self._crew.begin(batch)
         try:
             fit, values = await self._fitting(batch[:], handling)

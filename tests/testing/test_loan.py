@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import pytest
 
@@ -58,3 +60,19 @@ def test_a_delivery_is_lost_with_its_loan() -> None:
     loan.revoke()
     loan.revoke()
     assert delivery.lost
+
+
+def test_a_loan_that_is_not_put_off_is_revoked_by_the_clock_alone() -> None:
+    """Nobody has to run for it: a process that stood still has run nothing."""
+    loan = Loan(until=time.monotonic() + 3600)
+    delivery = Delivery(Raw(b""), "orders", loan=loan)
+    assert not delivery.lost
+    loan.until = time.monotonic()
+    assert delivery.lost
+
+
+def test_a_loan_that_was_over_once_is_over_for_good() -> None:
+    loan = Loan(until=time.monotonic())
+    assert loan.revoked
+    loan.until = time.monotonic() + 3600
+    assert loan.revoked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable
 from typing import Any
 
@@ -32,20 +33,31 @@ class Loan:
     say nothing of each other.
     """
 
-    __slots__ = ("_drained", "fence", "revoked", "running")
+    __slots__ = ("_drained", "_revoked", "fence", "running", "until")
 
-    def __init__(self, fence: int | None = None) -> None:
+    def __init__(self, fence: int | None = None, until: float | None = None) -> None:
         self.fence = fence
         """None where several members may own at once."""
-        self.revoked = False
+        self.until = until
+        """The moment (seconds of ``time.monotonic``) at which it is revoked by itself; the adapter
+        puts it off as long as the broker agrees. A process that stood still finds its loans revoked
+        before it starts anything, whatever it does first. None: only ``revoke`` ends it."""
+        self._revoked = False
         self.running = 0
         """Deliveries of this loan whose handler has started and which are not settled. The core
         counts it."""
         self._drained: anyio.Event | None = None
 
+    @property
+    def revoked(self) -> bool:
+        """Whether no delivery of it may start any more. It never ends."""
+        if not self._revoked and self.until is not None:
+            self._revoked = time.monotonic() >= self.until
+        return self._revoked
+
     def revoke(self) -> None:
         """No delivery of this loan may start any more. Twice is harmless."""
-        self.revoked = True
+        self._revoked = True
 
     def finished(self) -> None:
         """The core's: one running delivery was settled or abandoned."""
