@@ -101,7 +101,9 @@ class LendsToEveryMember(BrokenLog):
     )
 
     def _feed(self, group: Group, cohort: Cohort) -> LogFeed:
-        return LogFeed(group, Cohort(group, self._logs, self.patience))
+        own = Cohort(group, self._logs, self.patience)
+        self._cohorts[f"{group.name} {len(self._cohorts)}"] = own  # or it would hear of nothing new
+        return LogFeed(group, own)
 
 
 class JoinsWhenItReceives(BrokenLog):
