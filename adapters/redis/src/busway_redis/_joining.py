@@ -50,10 +50,18 @@ class Joining:
         self._known = bool(await self._call(self._keys.groups, "HEXISTS", group.name))
         sources = [*await self._join_replies(), *await self.discover()]
         self._known = True
-        how = msgspec.json.encode({"durable": group.durable, "patterns": group.patterns})
-        await self._call(self._keys.groups, "HSET", group.name, how)
+        await self._register()
         await self.announce()
         return sources
+
+    async def _register(self) -> None:
+        group = self._feed.group
+        how = {
+            "durable": group.durable,
+            "patterns": group.patterns,
+            "everywhere": group.channels is None,
+        }
+        await self._call(self._keys.groups, "HSET", group.name, msgspec.json.encode(how))
 
     async def announce(self) -> dict[str, tuple[str, ...]]:
         """Say that this member lives and what it handles; who else does."""

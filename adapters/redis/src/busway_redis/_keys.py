@@ -11,12 +11,18 @@ from zlib import crc32
 from busway import OptionError
 from busway.transport import Address, Purpose
 
-__all__ = ["Keys", "shard_of"]
+__all__ = ["Keys", "is_events", "shard_of"]
 
 
 def shard_of(key: str, shards: int) -> int:
     """The shard that a key's events are in, whoever asks: CRC-32 of its UTF-8, modulo."""
     return crc32(key.encode()) % shards
+
+
+def is_events(key: str) -> bool:
+    """Whether this is the name of a stream of events: what belongs to a group, or waits, has more
+    behind the tag."""
+    return key.find("}") == len(key) - 1
 
 
 class Keys:
@@ -33,6 +39,10 @@ class Keys:
         """A hash: what all processes have to agree on."""
         self.groups = f"{prefix}:groups"
         """A hash: every group, and how it was begun."""
+        self.trimming = f"{prefix}:trimming"
+        """Who removes what was handled, for now."""
+        self.absent = f"{prefix}:absent"
+        """A hash: groups that end with their process, and since when it was not seen."""
 
     def tag(self, channel: str, shard: int = 0) -> str:
         """The part of a name that decides the slot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from busway import BuswayError, Envelope, TransportError
 from busway.transport import WRITTEN, NotWritten, Outcome, Outgoing, Purpose, Unknown
@@ -16,19 +16,29 @@ from ._keys import Keys, shard_of
 from ._link import Argument
 from ._moving import delayed, is_due
 from ._options import Options
-from ._topology import Topology
 from ._wire import fields_of
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "Writes"]
 
 _KEPT = 100_000
 _EVENT = Purpose.EVENT
 
 
+class Writes(Protocol):
+    """What commands that write go through: see ``Topology``."""
+
+    @property
+    def one_slot(self) -> bool: ...
+
+    def begin(self, key: str, /, *command: Argument) -> asyncio.Future[Any]: ...
+
+    def give_up(self, future: asyncio.Future[Any], after: float, /) -> None: ...
+
+
 class Sender:
     """Writes items where their addresses say."""
 
-    def __init__(self, topology: Topology, keys: Keys, options: Options) -> None:
+    def __init__(self, topology: Writes, keys: Keys, options: Options) -> None:
         self._topology = topology
         self._keys = keys
         self._options = options

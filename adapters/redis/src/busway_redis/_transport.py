@@ -32,8 +32,9 @@ from ._joining import Joining
 from ._keys import Keys
 from ._link import Link
 from ._place import place_of
+from ._publishing import Publishing
 from ._reader import Reader
-from ._sending import Sender
+from ._retention import Retention
 from ._source import Source
 from ._tending import Tending
 from ._topology import Topology, topology_of
@@ -63,7 +64,8 @@ class RedisTransport:
         self._topology: Topology = topology_of(options)
         self._users = 0
         self._opening = anyio.Lock()
-        self._sender = Sender(self._topology, self.keys, options)
+        self.retention = Retention(self._topology, self.keys, options)
+        self.publishing = Publishing(self._topology, self.keys, options, self.retention)
         self._groups = Groups(self._topology, self.keys, options)
         self._browsing = Browsing(self._topology, self.keys, options)
         self.feeds: set[RedisFeed] = set()
@@ -85,9 +87,10 @@ class RedisTransport:
         await self._topology.open()
         try:
             async with asyncio.timeout_at(until):
+                await self.publishing.open()
                 await check(self._topology, self.options)
         except BaseException as error:
-            await self._topology.close()
+            await self._close()
             if isinstance(error, TimeoutError):
                 said = f"{self.options.where}: no answer within {limit:g} s"
                 raise TransportError(said) from error
@@ -96,12 +99,15 @@ class RedisTransport:
     async def __aexit__(self, *exc: object) -> None:
         self._users -= 1
         if self._users == 0:
-            self._sender.forget()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self.options.timeout):
-                await self._topology.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self.options.timeout):
+            await self.publishing.close()
+            await self._topology.close()
 
     async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
-        outcomes = await self._sender.send(items, timeout)
+        outcomes = await self.publishing.send(items, timeout)
         if any(item.due is not None for item in items):
             for feed in self.feeds:
                 feed.poke()
@@ -116,7 +122,7 @@ class RedisTransport:
     async def _listen(self, group: Group) -> AsyncGenerator[RedisFeed]:
         member = group.member or uuid.uuid4().hex
         feed = RedisFeed(self._topology, self.keys, group, self.options, member)
-        listening = Listening(feed, Joining(feed, self.options.timeout))
+        listening = Listening(feed, Joining(feed, self.options.timeout), self.retention)
         feed.listening = listening
         try:
             await listening.start()
@@ -171,9 +177,10 @@ def open_redis(url: str) -> RedisTransport:
 class Listening:
     """The tasks of one feed."""
 
-    def __init__(self, feed: RedisFeed, joining: Joining) -> None:
+    def __init__(self, feed: RedisFeed, joining: Joining, retention: Retention) -> None:
         self._feed = feed
         self._joining = joining
+        self._retention = retention
         self._readers: dict[str, Reader] = {}
         """By the slot they read from; one for all where slots do not matter."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -188,6 +195,7 @@ class Listening:
         await self._feed.claim()
         self._add(sources)
         self._run(tending.run())
+        self._run(self._retention.run(self._feed.member))
 
     def _run(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
