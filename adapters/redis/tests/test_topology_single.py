@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import traceback
 import warnings
 from collections.abc import AsyncIterator
@@ -208,3 +209,25 @@ async def test_tls_to_a_server_without_it_says_so(redis_server: RedisServer) -> 
     topology = topology_of(options_of(f"rediss://127.0.0.1:{redis_server.port}", timeout=1))
     with pytest.raises(NotSent, match=f"127.0.0.1:{redis_server.port}"):
         await topology.open()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_what_was_written_is_unanswered_however_it_is_closed(
+    own_redis: RedisServer, turns: int
+) -> None:
+    """The server ends, and some turns of the loop later, while that is noticed, it is closed."""
+    topology = topology_of(options_of(own_redis.url))
+    await topology.open()
+    with warnings.catch_warnings(record=True) as leaks:
+        warnings.simplefilter("always")
+        begun = topology.begin("k", "BLPOP", "k", 0)
+        await written(topology, begun)
+        own_redis.kill()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await topology.close()
+        with pytest.raises(Unanswered):
+            await begun
+        del topology
+        gc.collect()
+    assert not [each for each in leaks if issubclass(each.category, ResourceWarning)]

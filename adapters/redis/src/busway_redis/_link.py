@@ -150,20 +150,27 @@ class Link:
             self._wake = None
             watchdog.cancel()
             reading.cancel()
-            await asyncio.wait([reading, watchdog])
-            with contextlib.suppress(RedisError, OSError):  # it is broken, or about to be closed
-                await connection.disconnect(nowait=True)
-            if error is None and not reading.cancelled():
-                found = reading.exception()
-                error = found if isinstance(found, Exception) else None
-            self._trouble = error
-            text = f"{self.name}: the connection broke before the answer came"
-            lost = Unanswered(f"{text}: {error}" if error is not None else text)
-            lost.__cause__ = error
-            while self._waiting:
-                future = self._waiting.popleft()
-                if not future.done():
-                    future.set_exception(lost)
+            try:
+                await asyncio.wait([reading, watchdog])
+            finally:
+                # However this ends: it may be closed while it tidies up.
+                with contextlib.suppress(RedisError, OSError):  # it is broken, or to be closed
+                    await connection.disconnect(nowait=True)
+                if error is None and reading.done() and not reading.cancelled():
+                    found = reading.exception()
+                    error = found if isinstance(found, Exception) else None
+                self._lose(error)
+
+    def _lose(self, error: Exception | None) -> None:
+        """What was written and not answered: nobody knows."""
+        self._trouble = error
+        text = f"{self.name}: the connection broke before the answer came"
+        lost = Unanswered(f"{text}: {error}" if error is not None else text)
+        lost.__cause__ = error
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(lost)
 
     def _broken(self, reading: asyncio.Task[None]) -> None:
         """Nothing can be read any more: whoever waits for commands looks again."""
