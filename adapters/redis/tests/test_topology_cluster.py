@@ -12,6 +12,7 @@ from redis.asyncio import RedisCluster as Client
 
 from busway.errors import TransportError
 from busway_redis._client import options_of
+from busway_redis._cluster import Cluster
 from busway_redis._errors import NotSent, Refused, Unanswered
 from busway_redis._following import elsewhere, pause
 from busway_redis._options import Node
@@ -143,6 +144,32 @@ async def test_a_moved_slot_is_followed_in_order(cluster: RedisCluster) -> None:
         found = await topology.call(key, "LRANGE", key, 0, -1)
         assert found == [b"%d" % number for number in range(written)]
     assert cluster.master_of(slot) is target
+
+
+async def test_what_is_new_for_a_moved_slot_waits_for_what_its_old_node_was_asked(
+    cluster: RedisCluster,
+) -> None:
+    """The old node is slow to say that the slot has moved; the others have said so already."""
+    key, slot = "ordered", cluster.slot_of("ordered")
+    old, target = cluster.master_of(slot), other_master(cluster, slot)
+    async with opened(cluster.url) as topology:
+        assert isinstance(topology, Cluster)
+        assert await topology.call(key, "RPUSH", key, 0) == 1
+        await topology.everywhere("PING")
+        cluster.begin_migration(slot, target)
+        await asyncio.to_thread(cluster.move_keys, slot, target)
+        await asyncio.to_thread(cluster.end_migration, slot, target)
+        old.pause()
+        try:
+            begun = [topology.begin(key, "RPUSH", key, number) for number in range(1, 10)]
+            await topology._map.refreshed()
+            begun += [topology.begin(key, "RPUSH", key, number) for number in range(10, 20)]
+            assert not [each for each in begun if each.done()]
+        finally:
+            old.resume()
+        assert [await each for each in begun] == list(range(2, 21))
+        found = await topology.call(key, "LRANGE", key, 0, -1)
+        assert found == [b"%d" % number for number in range(20)]
 
 
 async def test_a_reader_goes_where_its_slot_goes(cluster: RedisCluster) -> None:

@@ -18,7 +18,7 @@ from ._errors import NotSent, Refused
 from ._evaluating import evaluated
 from ._following import FollowingLink, elsewhere, pause
 from ._link import Argument, Link
-from ._nodes import FENCE, Elsewhere, Nodes
+from ._nodes import FENCE, Nodes
 from ._options import Node, Options
 from ._scripts import Script
 from ._slots import SlotMap, slot_of
@@ -168,10 +168,9 @@ class Cluster:
         if asked.over or late or self._closed:
             return False
         if isinstance(error, NotSent):
-            if error.retryable or isinstance(error, Elsewhere):
+            if error.retryable:
                 self._hold(asked, pause(asked.tries))
-                return True
-            return False
+            return error.retryable
         return isinstance(error, Refused) and self._follows(asked, error)
 
     def _follows(self, asked: _Asked, error: Refused) -> bool:

@@ -16,14 +16,10 @@ from ._link import Link
 from ._options import Node
 from ._slots import SlotMap
 
-__all__ = ["FENCE", "Elsewhere", "Nodes"]
+__all__ = ["FENCE", "Nodes"]
 
 FENCE: Final = 1.0
 """Seconds that an old node has for answering what it was asked, before nobody waits for it."""
-
-
-class Elsewhere(NotSent):
-    """A node cannot be reached and is no master any more; what waits for it goes to another."""
 
 
 class Nodes:
@@ -75,11 +71,9 @@ class Nodes:
         async def dial() -> AbstractConnection:
             try:
                 return await to()
-            except NotSent as error:
-                slots = self._slots()
-                await slots.refreshed()
-                if error.retryable and node not in slots.masters:
-                    raise Elsewhere(str(error), retryable=False) from error
+            except NotSent:
+                # Another may have taken over; then this link is left, and what waits goes there.
+                await self._slots().refreshed()
                 raise
 
         return dial
