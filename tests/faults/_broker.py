@@ -28,17 +28,15 @@ class Broker(Protocol):
     def sockets(self) -> int | None:
         """The connections of everybody else; None when that cannot be told."""
 
-    def close(self) -> None: ...
-
 
 class OwnRedis:
-    """A Redis that is started here, with an append-only file."""
+    """A Redis that was started here, with an append-only file; ``query`` are the URL's options."""
 
     restarts = True
 
-    def __init__(self, query: str = "") -> None:
-        self.server = RedisServer(fsync="always", patience=60.0).start()
-        self.url = f"{self.server.url}{query}"
+    def __init__(self, server: RedisServer, query: str) -> None:
+        self.server = server
+        self.url = f"{server.url}{query}"
 
     def restart(self, down: float, fsync: str) -> None:
         self.server.command("CONFIG", "SET", "appendfsync", fsync)
@@ -48,9 +46,6 @@ class OwnRedis:
 
     def sockets(self) -> int | None:
         return _clients(self.server.connect())
-
-    def close(self) -> None:
-        self.server.close()
 
 
 class Given:
@@ -66,9 +61,6 @@ class Given:
 
     def sockets(self) -> int | None:
         return None
-
-    def close(self) -> None:
-        pass
 
 
 def _clients(connection: Connection) -> int | None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any, Literal, NamedTuple, cast
 
-__all__ = ["ATTEMPTS", "Act", "Event", "Mix", "innocent"]
+__all__ = ["Act", "Event", "Mix", "innocent"]
 
 Act = Literal["work", "fail", "doom", "poison"]
 """What its handler does: it works; it fails at the first attempt; it fails at each; it kills its
 process."""
-
-ATTEMPTS = 5
-"""How often a worker's bus tries an event."""
 
 
 class Event(NamedTuple):

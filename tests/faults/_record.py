@@ -74,6 +74,8 @@ class Record:
     """How many lines of each kind there are."""
     ready: set[int] = field(default_factory=set[int])
     """The processes whose bus runs."""
+    stats: dict[int, dict[str, int]] = field(default_factory=dict[int, "dict[str, int]"])
+    """What the bus of a process had counted when it ended in good order."""
     first: float = inf
     last: float = 0.0
 
@@ -95,6 +97,10 @@ class Record:
         if known is None:
             raise ValueError(f"nobody writes such a line: {line}")
         known(line, *line.words)
+
+    def running(self, pid: int) -> list[str]:
+        """The events that a process handles now, whatever the group."""
+        return [event for owner, _, event in self._running if owner == pid]
 
     @property
     def published(self) -> int:
@@ -172,5 +178,8 @@ class Record:
             self.kills[int(pid)] = line.at
             self.faults.append(Fault("poison", who, int(pid), line.at, line.at))
 
-    def _on_note(self, line: Line, *_: str) -> None:
-        """For whoever reads the journal."""
+    def _on_note(self, line: Line, *words: str) -> None:
+        if words[0] == "stats":
+            self.stats[line.pid] = {
+                name: int(count) for name, _, count in (word.partition("=") for word in words[1:])
+            }

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ._record import Fault, Handling, Record
 
@@ -31,7 +32,10 @@ class Repeats:
 def repeats(record: Record, lease: float) -> Repeats:
     """A duplicate is explained by a fault that hit the process of the handling that began first,
     while that was in flight: while it ran, or before its acknowledgement was surely with the
-    broker. It may have ended last: a process that was stopped goes on where it stood."""
+    broker. It may have ended last: a process that was stopped goes on where it stood.
+
+    Or it is explained by a fault from which the process of a later handling had just come back: it
+    began what it had been lent before, and had not heard that the loan was lost."""
     found = Repeats()
     faults = _Faults(record.faults, lease)
     for group, events in record.handlings.items():
@@ -41,9 +45,9 @@ def repeats(record: Record, lease: float) -> Repeats:
             for each in handlings:
                 for kind in {fault.kind for fault in faults.around(each)}:
                     found.in_flight[kind] += 1
-            for earlier in done[:-1]:
+            for earlier, later in pairwise(done):
                 found.total += 1
-                reason = next(iter(faults.around(earlier)), None)
+                reason = next(iter(faults.around(earlier)), None) or faults.just_before(later)
                 if reason is None:
                     found.unexplained.append((group, event))
                 else:
@@ -71,3 +75,11 @@ class _Faults:
             for fault in reversed(faults[:last]):
                 if fault.end + self._lease >= handling.start:
                     yield fault
+
+    def just_before(self, handling: Handling) -> Fault | None:
+        """One that began earlier, and after which no heartbeat was due yet when this began."""
+        for faults in (self._by_pid.get(handling.pid, []), self._by_pid.get(None, [])):
+            for fault in faults:
+                if fault.begin <= handling.start <= fault.end + self._lease / 3:
+                    return fault
+        return None

@@ -70,6 +70,7 @@ class Run:
         self._scene = Scene(broker, folder, groups=options.groups, seed=options.seed)
         self._consumers: list[Worker] = []
         self._producers: list[Worker] = []
+        self._restarting = asyncio.Lock()
 
     async def carry_out(self) -> Outcome:
         """Everything, in its order."""
@@ -161,9 +162,10 @@ class Run:
             case "stall":
                 await anybody.stall(planned.lasts)
             case "restart":
-                with self._scene.faulty.during("restart", "server", None):
-                    restart = self._scene.broker.restart
-                    await asyncio.to_thread(restart, planned.lasts, planned.detail)
+                async with self._restarting:
+                    with self._scene.faulty.during("restart", "server", None):
+                        restart = self._scene.broker.restart
+                        await asyncio.to_thread(restart, planned.lasts, planned.detail)
 
     async def _follow(self) -> None:
         """Read the journals while they are written, and say how it goes."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
 import msgspec
+
+from busway import Bus
 
 from ._broker import Broker, behind, lease_of, shards_of, target_of
 from ._events import Event, innocent
@@ -84,6 +86,18 @@ class Scene:
         await self.until(
             lambda: all(each.pid in self.record.ready for each in workers), "they are ready"
         )
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """From this process, one after another, straight to the broker."""
+        path = self.folder / "scene.journal"
+        bus = Bus(self.broker.url, service="faults", publish_only=True)
+        with Journal(path, "scene") as journal:
+            async with bus:
+                for each in events:
+                    journal.write("try", each.name)
+                    await bus.publish(each.topic, each.data(), key=each.key)
+                    journal.write("ok", each.name)
+        self.read()
 
     async def audit(self) -> None:
         """Read the dead letters, and what the broker says is left."""

@@ -20,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     channels: tuple[str, ...] = ("red", "green")
     groups: tuple[str, ...] = ("alpha",)
+    attempts: int = 5
+    """How often an event is tried."""
     # Of consumers.
     concurrency: int = 8
     room: int = 200

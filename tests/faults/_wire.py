@@ -22,6 +22,8 @@ Place = Literal["before", "after", "amid", "delivery"]
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _PIECE = 65_536
+_LONGEST = 128
+"""Bytes of a needle at most."""
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -118,9 +120,11 @@ class Wire:
             cut, self._answer = self._answer, None
             self._carry_out(cut, data if cut.place == "amid" else b"", sink)
             return True
-        seen = self._tails[way] + data
-        self._tails[way] = seen[-128:]
+        tail = self._tails[way]
+        self._tails[way] = (tail + data)[-_LONGEST:]
         for cut in self._line.cuts:
+            # Not what came by before: only what ends in this piece.
+            seen = tail[max(0, len(tail) + 1 - len(cut.needle)) :] + data
             if (cut.place == "delivery") == (way == "down") and cut.needle in seen:
                 self._line.cuts.remove(cut)
                 if cut.place in ("after", "amid"):

@@ -16,11 +16,13 @@ import random
 import shutil
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from tests.servers import NoServer
+from tests.servers import NoServer, RedisServer
 
 from ._broker import Broker, Given, OwnRedis
 from ._report import print_report
@@ -61,16 +63,22 @@ def main(argv: list[str]) -> int:
     out = Console(no_color=not sys.stdout.isatty())
     folder = given.keep or Path(tempfile.mkdtemp(prefix="busway-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("*.journal")):
+        out.print(f"chaos: {folder} holds the journals of another run", style="red")
+        return 2
     try:
-        broker: Broker = Given(given.url) if given.url else OwnRedis(given.query)
+        with ExitStack() as stack:
+            broker: Broker = Given(given.url)
+            if not given.url:
+                server = stack.enter_context(RedisServer(fsync="always", patience=60.0))
+                broker = OwnRedis(server, given.query)
+            # A URL that was given may hold a password.
+            where = urlsplit(broker.url).netloc.rpartition("@")[2]
+            out.print(f"chaos: seed {seed}, {given.minutes:g} minutes, {where}", highlight=False)
+            outcome = asyncio.run(Run(broker, folder, options, out.print).carry_out())
     except NoServer as error:
         out.print(f"chaos: nothing was tested: {error}", style="red", highlight=False)
         return 1
-    out.print(f"chaos: seed {seed}, {given.minutes:g} minutes, {broker.url}", highlight=False)
-    try:
-        outcome = asyncio.run(Run(broker, folder, options, out.print).carry_out())
-    finally:
-        broker.close()
     print_report(out, outcome, options, folder)
     return _end(out, outcome, folder, bool(given.keep))
 

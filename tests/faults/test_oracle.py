@@ -193,7 +193,7 @@ def test_a_duplicate_that_no_fault_explains_is_a_violation() -> None:
         (1.25, "20", True),
         (2.2, "20", True),
         (2.4, "20", False),
-        (1.25, "21", False),
+        (0.25, "21", False),
         (1.25, "*", True),
     ],
     ids=["amid", "before the ack was sure", "too late", "another process", "the server"],
@@ -227,7 +227,14 @@ def test_what_was_stopped_may_end_after_whoever_took_over() -> None:
     9.4 20 end g 1/work
     """
     assert kinds(text) == []
-    assert kinds(text.replace("p20 20", "p21 21")) == ["duplicate"]
+    assert kinds(text.replace("p20 20", "p30 30")) == ["duplicate"]
+
+
+def test_what_was_stopped_may_begin_what_it_had_been_lent_before() -> None:
+    """It hears that its loans are lost when its next heartbeat is answered."""
+    text = f"{AGAIN}\n2.5 77 begin f1 stop p21 21\n{{}} 77 done f1"
+    assert kinds(text.format(8.99)) == []
+    assert kinds(text.format(7.9)) == ["duplicate"]
 
 
 def test_a_loop_that_stood_still_explains_a_duplicate() -> None:

@@ -153,6 +153,16 @@ async def test_the_place_of_a_cut_is_found_across_pieces() -> None:
         assert echo.heard == b"t"
 
 
+async def test_what_came_by_before_is_not_what_a_cut_waits_for() -> None:
+    async with town() as (_, proxy), connected(proxy) as client:
+        client[1].write(b"two\n")
+        await line(client)
+        done = proxy.cut_at(b"two", "before")
+        client[1].write(b"one\n")
+        assert await line(client) == b"oneone\n"
+        assert not done.is_set()
+
+
 async def test_a_cut_happens_once() -> None:
     async with town() as (_, proxy):
         proxy.cut_at(b"two", "before")

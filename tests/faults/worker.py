@@ -17,7 +17,6 @@ import msgspec
 from busway import Backoff, Bus, MissingPower, Retry, TransportError
 from busway.transport import Transport
 
-from ._events import ATTEMPTS
 from ._journal import Journal
 from ._living import live
 from ._producing import event_of
@@ -31,7 +30,7 @@ def bus_of(settings: Settings, transport: Transport | None = None) -> Bus:
     return Bus(
         transport or settings.url,
         service="faults",
-        retry=Retry(attempts=ATTEMPTS, backoff=Backoff(first=0.02, cap=0.2)),
+        retry=Retry(attempts=settings.attempts, backoff=Backoff(first=0.02, cap=0.2)),
         publish_timeout=settings.patience,
         max_in_flight=settings.room,
     )

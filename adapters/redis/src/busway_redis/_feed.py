@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,8 +15,9 @@ from ._keys import Keys
 from ._link import Argument
 from ._moving import move_arguments
 from ._options import Options
+from ._ready import Ready
 from ._scripts import EXTEND, HAND, MOVE, RELEASE
-from ._source import BELL, Source, by_place
+from ._source import BELL, Source
 from ._topology import Topology
 
 __all__ = ["FREE", "RedisFeed"]
@@ -46,9 +46,7 @@ class RedisFeed:
         self.lease = options.lease
         self.timeout = options.timeout
         self.sources: dict[str, Source] = {}
-        self.ready: deque[Delivery] = deque()
-        """Fetched and not handed out, in order. What was handed out before, by whoever, has
-        ``delivered`` above 1."""
+        self.ready = Ready()
         self.demand = asyncio.Event()
         """Somebody wants more than there is."""
         self.limit = 1
@@ -81,25 +79,22 @@ class RedisFeed:
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
                 raise trouble
-            if self.ready:
-                if self.ready[0].delivered == 1:
-                    return self._take(limit)
-                if await self._record(self.ready[0]):
-                    return [self.ready.popleft()]
+            taken = self.ready.take(limit)
+            if taken:
+                if len(taken) >= _FULL and len(self.ready) < limit:
+                    # There is much to do: fetch the next while these are handled.
+                    self.demand.set()
+                return taken
+            suspect = self.ready.suspect()
+            if suspect is not None:
+                if len(self.ready.fresh) < limit:
+                    self.demand.set()  # they take turns
+                if await self._record(suspect):
+                    return [suspect]
                 continue
             self._arrival.clear()
             self.demand.set()
             await self._arrival.wait()
-
-    def _take(self, limit: int) -> list[Delivery]:
-        ready = self.ready
-        taken: list[Delivery] = []
-        while ready and len(taken) < limit and ready[0].delivered == 1:
-            taken.append(ready.popleft())
-        if len(taken) >= _FULL and len(ready) < limit:
-            # There is much to do: fetch the next while these are handled.
-            self.demand.set()
-        return taken
 
     async def _record(self, suspect: Delivery) -> bool:
         """It was handed out before and never settled: count this time before it starts, and let it
@@ -107,17 +102,17 @@ class RedisFeed:
         source, id, _ = suspect.receipt
         args = (self.group.name, self.member, id, suspect.delivered)
         owned = await self.topology.script(HAND, [source.key], args)
-        if self.ready and self.ready[0] is suspect:
-            if owned:
-                return True
-            self.ready.popleft()
+        if suspect not in self.ready.suspects:
+            return False  # taken back meanwhile
+        self.ready.remove(suspect)
+        if not owned:
             source.held.discard(id)
             self.lost_in_wait += 1
-        return False
+        return bool(owned)
 
     def arrived(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
         """New entries, read for the first time by anybody."""
-        held, append = source.held, self.ready.append
+        held, append = source.held, self.ready.fresh.append
         id = b""
         for id, fields in entries:
             if fields is None:
@@ -143,7 +138,7 @@ class RedisFeed:
             source.held.add(id)
             more.append(source.delivery(id, fields, at, delivered=count + 1))
         if more:
-            self.ready = deque(sorted((*more, *self.ready), key=by_place))
+            self.ready.taken_over(more)
             self._arrival.set()
 
     def hear(self, source: Source, id: bytes) -> None:
@@ -264,9 +259,7 @@ class RedisFeed:
 
     def take_back(self) -> list[Delivery]:
         """What is fetched ahead and was not handed out."""
-        back = list(self.ready)
-        self.ready.clear()
-        return back
+        return self.ready.take_back()
 
 
 def _nothing() -> None:

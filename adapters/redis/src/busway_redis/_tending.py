@@ -10,10 +10,11 @@ from random import uniform
 
 from busway import TransportError
 
+from ._claiming import Claiming
 from ._feed import RedisFeed
 from ._joining import PRESENCE, Joining
 from ._keys import Keys
-from ._scripts import CLAIM, DUE, SWEEP
+from ._scripts import DUE, SWEEP
 from ._source import Source
 
 __all__ = ["Tending"]
@@ -21,11 +22,10 @@ __all__ = ["Tending"]
 _log = logging.getLogger("busway.redis")
 
 _TICK = 0.25
-_AT_ONCE = 100
 _MOVED_AT_ONCE = 500
-_ENOUGH = 1000
 _UNWANTED = 1.0
 _SWEEP = 60.0
+_BEGINNING = ("0-0", b"0-0")
 
 
 class Tending:
@@ -40,6 +40,7 @@ class Tending:
         self._feed = feed
         self._joining = joining
         self._add = add
+        self._claiming = Claiming(feed)
         self._poked = asyncio.Event()
         self._next_due = _TICK
         self._troubled = False
@@ -53,7 +54,7 @@ class Tending:
         ]
         self._at = dict.fromkeys((name for name, _, _ in self._jobs), 0.0)
         feed.poke = self._poked.set
-        feed.claim = self.claim
+        feed.claim = self._claiming.heard
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -81,6 +82,10 @@ class Tending:
 
     async def _once(self) -> None:
         await self._move_due()
+        if len(self._feed.ready.suspects) < _ENOUGH // 2:
+            for source in list(self._feed.sources.values()):
+                if source.cursor not in _BEGINNING:  # there was no room for all of it
+                    await self._claim_from(source)
         for name, do, every in self._jobs:
             if time.monotonic() >= self._at[name]:
                 self._at[name] = time.monotonic() + every()
@@ -107,43 +112,10 @@ class Tending:
                     break
         self._next_due = max(0.001, wait / 1000)
 
-    async def claim(self) -> None:
-        """Take over what was given back in the channels that were heard of."""
-        feed = self._feed
-        heard, feed.heard = feed.heard, set()
-        try:
-            for source in list(feed.sources.values()):
-                if source.channel in heard:
-                    await self._claim_from(source)
-        except BaseException:
-            feed.heard |= heard
-            raise
-
     async def _claim_all(self) -> None:
         """Take over what nobody has prolonged for a lease."""
         for source in list(self._feed.sources.values()):
-            await self._claim_from(source)
-
-    async def _claim_from(self, source: Source) -> None:
-        feed = self._feed
-        while len(feed.ready) < _ENOUGH:
-            at = time.monotonic()
-            idle = round(feed.lease * 1000)
-            args = (feed.group.name, feed.member, idle, source.cursor, _AT_ONCE)
-            cursor, taken, gone = await feed.topology.script(CLAIM, [source.key], args)
-            if gone:
-                feed.ghosts += gone
-                _log.error(
-                    "group %r: %d entries of %s were removed while they were pending: "
-                    "somebody trims or deletes what was not handled",
-                    feed.group.name,
-                    gone,
-                    source.key,
-                )
-            source.cursor = cursor
-            feed.taken_over(source, taken, at)
-            if cursor in {b"0-0", "0-0"}:
-                return
+            await self._claiming.left_behind(source)
 
     async def _extend(self) -> None:
         """What is fetched ahead is ours as long as we say so."""
