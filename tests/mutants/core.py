@@ -388,4 +388,25 @@ MUTANTS = [
         "    pass\n",
         "tests/test_envelope.py test_a_forked_child_makes_ids",
     ),
+    Mutant(
+        "an event is relayed to no place where it has been",
+        "_carrier.py",
+        "            if self._target in hops:\n",
+        "            if False:\n",
+        "tests/test_relay.py test_there_and_back_again_ends_and_is_counted_and_said_once",
+    ),
+    Mutant(
+        "no event fails because a relay's target is down",
+        "_relay.py",
+        "Retry(attempts=2**31, ",
+        "Retry(",
+        "tests/test_relay.py test_an_event_is_not_blamed_for_relays_that_die",
+    ),
+    Mutant(
+        "a target that comes back gets the first event of a key first",
+        "_carrier.py",
+        "_first_of_each(cargo) if self._refusals else cargo",
+        "cargo",
+        "tests/test_relay.py test_while_the_target_is_down_the_source_keeps_it",
+    ),
 ]
