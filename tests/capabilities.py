@@ -21,6 +21,7 @@ from busway.transport import (
     Group,
     HandsOver,
     Holds,
+    Live,
     Located,
     ManagesGroups,
     Moves,
@@ -43,6 +44,7 @@ TRANSPORT_POWERS: tuple[Any, ...] = (
     Announces,
     Located,
     Volatile,
+    Live,
     TakesClock,
     Posts,
 )

@@ -27,12 +27,14 @@ class Agreement:
 
     def __init__(self, group: str, bound: int) -> None:
         self.parties: list[Party] = []
+        self.live = False
+        """Whether its transport keeps nothing, so that every group is a broadcast."""
         self._group = group
         self._bound = bound
 
     @property
     def broadcast(self) -> bool:
-        return bool(self._agreed("broadcast"))
+        return self.live or bool(self._agreed("broadcast"))
 
     @property
     def start(self) -> Start:

@@ -10,7 +10,6 @@ import anyio
 import anyio.lowlevel
 
 from ._context import current
-from ._options import due_of
 from ._publisher import Publisher, Sealed
 from .errors import SendError
 from .message import Envelope, PublishOptions
@@ -40,7 +39,7 @@ class Emitter:
         publisher = self._publisher
         try:
             envelope, route = publisher.sealer.seal(event, data, options, current.get())
-            due = due_of(options, publisher.runtime.clock.time())
+            due = publisher.due(options)
         except Exception as error:
             # Everything: whoever emits was promised that an event never breaks it.
             publisher.runtime.counters.dropped += 1

@@ -11,6 +11,7 @@ import anyio
 from ._agreement import Agreement
 from ._consumer import Consumer
 from ._context import working_for
+from ._live import lower, refuse
 from ._routes import Routes
 from ._routing import matcher
 from ._runtime import Runtime
@@ -92,7 +93,10 @@ class GroupRunner:
 
     def _check_open(self, name: str, mine: Options) -> None:
         self.agreement.check_open(name, mine)
-        feed = None if self.consumer is None else self.consumer.crew.feed
+        crew = None if self.consumer is None else self.consumer.crew
+        feed = None if crew is None else crew.feed
+        if crew is not None and self.agreement.live:
+            refuse(crew.runtime, name, mine)
         if feed is not None and not isinstance(feed, Follows):
             raise MissingPower(
                 f"group {self.name!r} is open, and its transport cannot change the patterns of an "
@@ -100,7 +104,8 @@ class GroupRunner:
             )
 
     async def run(self, runtime: Runtime, *, task_status: TaskStatus[None]) -> None:
-        """Join, work, leave. Raises TransportError when joining fails."""
+        """Join, work, leave. Raises TransportError when joining fails, MissingPower."""
+        lower(runtime, [self])
         group = self.group
         self.opening = True
         self._failure = None

@@ -12,6 +12,7 @@ import anyio
 
 from ._context import living_in, working_for
 from ._host import State
+from ._live import lower
 from ._parts import Parts
 from .errors import StateError
 from .transport import Clock, Transport
@@ -38,6 +39,7 @@ class Living:
         """
         parts = self._parts
         runners = parts.groups.chosen(only)
+        lower(parts.runtime, runners)
         self.from_thread.bind()  # type: ignore[attr-defined]
         await parts.host.start(runners)
 

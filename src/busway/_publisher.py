@@ -62,8 +62,9 @@ class Publisher:
 
         Raises OptionError, and MissingPower where nothing is kept until then.
         """
-        due = due_of(options, self.runtime.clock.time())
-        if due is not None and isinstance(self.runtime.transport, Live):
+        now = self.runtime.clock.time()
+        due = due_of(options, now)
+        if due is not None and due > now and isinstance(self.runtime.transport, Live):
             raise MissingPower(
                 f"delay=: {self.runtime.transport!r} keeps no events (power: Holds). Publish it "
                 "when it is time, or use a transport that keeps them"

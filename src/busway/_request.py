@@ -9,7 +9,6 @@ import msgspec
 
 from ._context import current
 from ._convert import cached_converter
-from ._options import due_of
 from ._publisher import Publisher, may_wait
 from ._replies import confirms, failed
 from .errors import RequestFailed, RequestTimeout
@@ -52,7 +51,7 @@ class Requests:
         publisher = self._publisher
         sealed, route = publisher.sealer.seal(event, data, options, current.get())
         envelope = msgspec.structs.replace(sealed, given_id=sealed.id, reply_to=self.group)
-        due = due_of(options, publisher.runtime.clock.time())
+        due = publisher.due(options)
         # The same id twice, a webhook delivered twice say: the first reply is for both.
         waiting = self._waiting.setdefault(envelope.id, _Waiting(anyio.Event(), needs_answer))
         waiting.askers += 1

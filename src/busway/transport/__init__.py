@@ -60,6 +60,7 @@ from ._powers import Browses as Browses
 from ._powers import Discards as Discards
 from ._powers import GroupState as GroupState
 from ._powers import Holds as Holds
+from ._powers import Live as Live
 from ._powers import Located as Located
 from ._powers import ManagesGroups as ManagesGroups
 from ._powers import Port as Port
@@ -91,6 +92,7 @@ __all__ = [
     "GroupState",
     "HandsOver",
     "Holds",
+    "Live",
     "Loan",
     "Located",
     "ManagesGroups",

@@ -23,6 +23,7 @@ __all__ = [
     "Discards",
     "GroupState",
     "Holds",
+    "Live",
     "Located",
     "ManagesGroups",
     "Port",
@@ -53,6 +54,24 @@ class Volatile(Protocol):
     """
 
     volatile: Literal[True]
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A transport that tells an event to whoever listens now and keeps it for nobody: at most once.
+
+    - The core joins no durable group and shares none among processes: each member has a group of
+      its own. A subscription that asks for what is kept is refused by name, any other is lowered.
+    - ``Written`` means that the broker has taken it for those who listen, were it nobody.
+    - A member misses what is published while its connection is broken, and what comes faster than
+      it is received for longer than the adapter's buffer lasts. Neither stops anything; the adapter
+      counts and logs both.
+    - What was lent to a member that is gone comes to nobody. ``ack`` tells nobody, ``release``
+      gives back to the member itself.
+    - An item for a retry or a dead letter, or with a due time to come, is ``NotWritten``.
+    """
+
+    live: Literal[True]
 
 
 class Browsed(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from .fidelity import Fidelity
 from .groups import Groups
 from .handing_over import HandingOver
 from .lifecycle import Crowd, Lifecycle
+from .live import LivePower
 from .local_powers import LocalPowers
 from .members import Members
 from .power_deadlines import PowerDeadlines
@@ -53,6 +54,7 @@ class TransportSuite(
     HandingOver,
     Powers,
     LocalPowers,
+    LivePower,
     Deadlines,
     PowerDeadlines,
 ):

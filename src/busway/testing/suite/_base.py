@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import wraps
 from typing import Any, NoReturn
 
 import pytest
 
 from busway.codec import JsonCodec
-from busway.transport import Encoder, Feed, Transport
+from busway.transport import Encoder, Feed, Live, Transport
 
 from ._driver import Driver
 
-__all__ = ["SuiteBase", "missing"]
+__all__ = ["SuiteBase", "kept", "missing"]
 
 
 def missing(what: str) -> NoReturn:
     """Skip a test, with what the transport lacks as the reason."""
     pytest.skip(f"missing: {what}")
+
+
+def kept(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """A test of what only a transport has that keeps events for who does not listen now."""
+
+    @wraps(test)
+    async def run(self: Any, driver: Driver) -> None:
+        if isinstance(driver.transport, Live):
+            missing("Live: nothing is kept")
+        await test(self, driver)
+
+    return run
 
 
 class SuiteBase:

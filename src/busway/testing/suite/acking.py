@@ -9,7 +9,7 @@ import msgspec
 from busway.transport import Story
 
 from .._checkpoints import cancelled_at_every_checkpoint
-from ._base import SuiteBase, missing
+from ._base import SuiteBase, kept, missing
 from ._driver import Driver, values
 
 __all__ = ["Acking", "Releasing"]
@@ -34,6 +34,7 @@ class Acking(SuiteBase):
         async with driver.listen() as ear:
             await ear.hears_nothing()
 
+    @kept
     async def test_an_ack_does_not_acknowledge_an_earlier_one(self, driver: Driver) -> None:
         """The one before it, unfinished, comes again: a position alone must not jump over it."""
         async with driver.listen() as ear:
@@ -53,6 +54,7 @@ class Acking(SuiteBase):
             await driver.send(driver.event("next", key="k"))
             assert values(await ear.take(1)) == ["next"]
 
+    @kept
     async def test_a_late_ack_is_harmless_and_tells_how_many_loans_were_lost(
         self, driver: Driver
     ) -> None:
@@ -67,6 +69,7 @@ class Acking(SuiteBase):
                 assert await living.ack(again) == 0
                 await living.hears_nothing()
 
+    @kept
     async def test_an_ack_after_its_feed_was_left_is_harmless(self, driver: Driver) -> None:
         async with driver.listen() as left:
             await driver.send(driver.event("mine"))
@@ -111,6 +114,7 @@ class Releasing(SuiteBase):
             assert await ear.ack(again) == 0
             await ear.hears_nothing()
 
+    @kept
     async def test_what_is_released_comes_to_any_member(self, driver: Driver) -> None:
         async with driver.listen() as ear:
             await driver.send(*driver.events(range(3), key="k"))
@@ -129,6 +133,7 @@ class Releasing(SuiteBase):
             assert values(await ear.take(3)) == [3, 4, 5]
             assert await ear.ack(held[:1]) == 0
 
+    @kept
     async def test_what_is_released_is_not_counted_as_an_attempt_nor_as_a_delivery(
         self, driver: Driver
     ) -> None:
@@ -141,6 +146,7 @@ class Releasing(SuiteBase):
                 assert (seen["first"].attempt, seen["first"].delivered) == (1, 1)
                 await ear.release(held)
 
+    @kept
     async def test_what_is_released_after_attempts_in_place_is_between_those_sent_and_those_made(
         self, driver: Driver
     ) -> None:
@@ -170,6 +176,7 @@ class Releasing(SuiteBase):
             await ear.hears_nothing()
             assert await ear.ack(again) == 0
 
+    @kept
     async def test_a_late_release_is_harmless(self, driver: Driver) -> None:
         async with driver.listen() as dead:
             await driver.send(driver.event("held"))

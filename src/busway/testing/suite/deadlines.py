@@ -16,7 +16,7 @@ import anyio.lowlevel
 from busway.transport import Unknown, Written
 
 from ._answers import again, answered, ends, made_in, sent
-from ._base import SuiteBase
+from ._base import SuiteBase, kept
 from ._driver import Driver, values
 
 __all__ = ["Deadlines"]
@@ -63,6 +63,7 @@ class Deadlines(SuiteBase):
                 came += values(await ear.take(1, ack=True))
             assert set(came) - {"end"} <= possible
 
+    @kept
     async def test_joining_a_group_at_a_broker_that_says_nothing_ends(self, driver: Driver) -> None:
         silence = self.stalled(driver.transport)
         async with driver.listen():

@@ -14,7 +14,7 @@ from busway.transport import (
     Story,
 )
 
-from ._base import SuiteBase
+from ._base import SuiteBase, kept
 from ._driver import Driver, value
 
 __all__ = ["Fidelity"]
@@ -82,6 +82,7 @@ class Fidelity(SuiteBase):
         assert delivery.content.id == envelope.id
         return delivery.content
 
+    @kept
     async def test_the_envelope_is_never_changed(self, driver: Driver) -> None:
         """Sent as an event and sent again to a retry address, it is the same, with the same id."""
         envelope = msgspec.structs.replace(driver.envelope([1], "k"), headers={"a": "b"})
@@ -100,6 +101,7 @@ class Fidelity(SuiteBase):
         assert second.content.time == envelope.time
         assert dict(second.content.headers) == {"a": "b"}
 
+    @kept
     async def test_the_attempt_the_story_and_the_due_time_travel_beside_it(
         self, driver: Driver
     ) -> None:
@@ -115,6 +117,7 @@ class Fidelity(SuiteBase):
         assert delivery.story == STORY
         assert delivery.due in (None, past), "a due time that is over may be forgotten, not changed"
 
+    @kept
     async def test_an_item_that_is_not_due_is_held_or_comes_with_its_due_time(
         self, driver: Driver
     ) -> None:
@@ -129,6 +132,7 @@ class Fidelity(SuiteBase):
                 (delivery,) = await ear.take(1)
                 assert delivery.due == due
 
+    @kept
     async def test_raw_bytes_arrive_as_they_were_sent(self, driver: Driver) -> None:
         raw = Raw(b"\x00\xff{", "application/x-unknown", {"a": "", "b": "ü"}, "no envelope")
         async with driver.listen() as ear:

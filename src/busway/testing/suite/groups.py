@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from busway.transport import Purpose
 
-from ._base import SuiteBase
+from ._base import SuiteBase, kept
 from ._driver import Driver, values
 
 __all__ = ["Groups"]
@@ -43,6 +43,7 @@ class Groups(SuiteBase):
                 await fast.take(10, ack=True)
             assert sorted(values(await slow.take(50))) == list(range(50))
 
+    @kept
     async def test_its_own_retry_address_is_received(self, driver: Driver) -> None:
         async with driver.listen() as ear:
             await driver.send(driver.retry("again", "billing"))
@@ -58,6 +59,7 @@ class Groups(SuiteBase):
             await driver.send(reply)
             assert values(await ear.take(1)) == ["answer"]
 
+    @kept
     async def test_another_groups_retry_is_never_seen(self, driver: Driver) -> None:
         async with driver.listen("billing") as mine, driver.listen("audit") as other:
             await driver.send(driver.retry("mine", "billing"), driver.event("end"))
@@ -74,6 +76,7 @@ class Groups(SuiteBase):
             assert values(await other.take(1)) == ["end"]
             await other.hears_nothing()
 
+    @kept
     async def test_a_dead_letter_is_received_by_nobody(self, driver: Driver) -> None:
         async with driver.listen("billing") as mine, driver.listen("audit") as other:
             letter = driver.outgoing(
@@ -83,6 +86,7 @@ class Groups(SuiteBase):
             await mine.hears_nothing()
             await other.hears_nothing()
 
+    @kept
     async def test_a_group_without_patterns_gets_only_what_is_its_own(self, driver: Driver) -> None:
         async with driver.listen(driver.group(channels=())) as ear:
             await driver.send(driver.event("event"), driver.retry("mine", "billing"))

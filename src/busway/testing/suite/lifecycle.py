@@ -6,7 +6,7 @@ import random
 
 import anyio
 
-from ._base import SuiteBase, missing
+from ._base import SuiteBase, kept, missing
 from ._driver import Driver, Ear, values
 
 __all__ = ["Crowd", "Lifecycle"]
@@ -48,6 +48,7 @@ class Lifecycle(SuiteBase):
 
 
 class Crowd(SuiteBase):
+    @kept
     async def test_fifty_publishers_and_members_that_come_and_go_lose_nothing(
         self, driver: Driver
     ) -> None:
@@ -82,6 +83,7 @@ class Crowd(SuiteBase):
                     tasks.start_soon(publish, publisher)
         assert done == sent, f"{len(sent - done)} lost: {sorted(sent - done)[:5]}"
 
+    @kept
     async def test_fifty_publishers_and_steady_members_make_no_duplicate(
         self, driver: Driver
     ) -> None:

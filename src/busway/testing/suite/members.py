@@ -7,13 +7,14 @@ import anyio
 from busway.transport import Delivery
 
 from .._checkpoints import cancelled_at_every_checkpoint
-from ._base import SuiteBase
+from ._base import SuiteBase, kept
 from ._driver import Driver, Ear, values
 
 __all__ = ["Members"]
 
 
 class Members(SuiteBase):
+    @kept
     async def test_inside_a_group_each_event_goes_to_one_member_at_a_time(
         self, driver: Driver
     ) -> None:
@@ -25,6 +26,7 @@ class Members(SuiteBase):
                 holders: dict[object, Delivery] = {values([each])[0]: each for each in held}
                 await _hear_all(driver, [one, two], holders, 20)
 
+    @kept
     async def test_leaving_gives_back_what_was_not_acknowledged(self, driver: Driver) -> None:
         async with driver.listen() as left:
             await driver.send(*driver.events(range(6), key="k"))
@@ -33,6 +35,7 @@ class Members(SuiteBase):
         async with driver.listen() as ear:
             assert values(await ear.take(4)) == [2, 3, 4, 5]
 
+    @kept
     async def test_leaving_gives_back_to_a_member_that_waits(self, driver: Driver) -> None:
         came: list[Delivery] = []
         leaving = driver.listen()
@@ -67,6 +70,7 @@ class Members(SuiteBase):
         async with outage:
             await driver.within(context.__aexit__(None, None, None), "leaving did not end")
 
+    @kept
     async def test_leaving_by_an_exception_or_a_cancellation_gives_back_too(
         self, driver: Driver
     ) -> None:
@@ -86,6 +90,7 @@ class Members(SuiteBase):
         async with driver.listen() as ear:
             assert values(await ear.take(2)) == [0, 1]
 
+    @kept
     async def test_joining_cancelled_anywhere_leaves_no_member_behind(self, driver: Driver) -> None:
         """A member that nobody reads for would keep its share for ever."""
         async with driver.listen():

@@ -26,7 +26,7 @@ from busway.transport import (
     Story,
 )
 
-from ._base import SuiteBase, missing
+from ._base import SuiteBase, kept, missing
 from ._driver import Driver, value, values
 
 __all__ = ["Powers"]
@@ -45,6 +45,7 @@ class Powers(SuiteBase):
             assert values(await ear.take(1)) == ["later"]
             assert time.time() >= due
 
+    @kept
     async def test_browses_reads_an_address_in_order_and_without_effect(
         self, driver: Driver
     ) -> None:
@@ -57,6 +58,7 @@ class Powers(SuiteBase):
             assert positions == sorted(set(positions))
             await ear.hears_nothing()
 
+    @kept
     async def test_browses_those_after_a_position(self, driver: Driver) -> None:
         async with driver.listen():
             await driver.send(*_letters(driver, range(5)))
@@ -91,6 +93,7 @@ class Powers(SuiteBase):
         ]
         assert list(await transport.addresses(Purpose.DEAD, other)) == []
 
+    @kept
     async def test_browses_a_dead_letter_with_its_whole_story(self, driver: Driver) -> None:
         story = Story("billing", "charge", attempts=5, reason="'x'", verdict="gave up", replays=1)
         address = driver.address(Purpose.DEAD, "billing")

@@ -13,7 +13,7 @@ from busway.message import Envelope
 from busway.transport import Delivery, Raw
 
 from .._checkpoints import cancelled_at_every_checkpoint
-from ._base import SuiteBase, missing
+from ._base import SuiteBase, kept, missing
 from ._driver import Driver, Ear, values
 
 __all__ = ["Receiving"]
@@ -143,6 +143,7 @@ class Receiving(SuiteBase):
             came = values(await ear.take(3))
         assert sorted(map(repr, came)) == sorted(map(repr, [1, b"{", 2]))
 
+    @kept
     async def test_what_was_lent_to_a_member_that_is_gone_comes_again(self, driver: Driver) -> None:
         async with driver.listen() as dead:
             await driver.send(*driver.events(range(4)), driver.event(4, key="k"))
@@ -171,6 +172,7 @@ class Receiving(SuiteBase):
         assert counts["held"] > 1
         assert counts["new"] == 1
 
+    @kept
     async def test_a_broker_that_breaks_raises_transport_error_and_comes_back(
         self, driver: Driver
     ) -> None:

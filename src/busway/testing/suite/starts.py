@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import anyio
 
-from ._base import SuiteBase, missing
+from ._base import SuiteBase, kept, missing
 from ._driver import Driver, values
 
 __all__ = ["Starts"]
 
 
 class Starts(SuiteBase):
+    @kept
     async def test_a_durable_group_keeps_its_place_while_nobody_listens(
         self, driver: Driver
     ) -> None:
@@ -31,6 +32,7 @@ class Starts(SuiteBase):
             assert values(await ear.take(1)) == ["after"]
             await ear.hears_nothing()
 
+    @kept
     async def test_a_group_that_is_not_durable_is_forgotten_when_it_is_left(
         self, driver: Driver
     ) -> None:
@@ -50,6 +52,7 @@ class Starts(SuiteBase):
             assert values(await ear.take(1)) == ["after"]
             await ear.hears_nothing()
 
+    @kept
     async def test_start_matters_only_to_a_group_the_broker_has_never_seen(
         self, driver: Driver
     ) -> None:
