@@ -50,16 +50,16 @@ _KINDS: Final = (
 )
 
 
-def options_of(given: Given, **own: Any) -> Options:
+def options_of(given: Given, *, pubsub: bool = False, **own: Any) -> Options:
     """The options of a URL or a client. The adapter's own may be given beside it.
 
-    Raises OptionError.
+    ``pubsub`` says what a client is taken for; a URL says it itself. Raises OptionError.
     """
     if isinstance(given, str):
         return options_from_url(given, **own)
     if isinstance(given, Options):
         return _changed(given, converted(own, pubsub=given.pubsub))
-    return Options(**_fields(given), **converted(own))
+    return Options(**_fields(given), **converted(own, pubsub=pubsub), pubsub=pubsub)
 
 
 def _changed(options: Options, own: dict[str, Any]) -> Options:

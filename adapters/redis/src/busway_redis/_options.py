@@ -51,6 +51,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What every key begins with."""
     lease: float = 60.0
     """Seconds after which the deliveries of a process that says nothing are given to others."""
+    buffer: int = 10_000
+    """Events that wait in this process for a slow group, where nothing is stored."""
     shards: int = 1
     """Streams per channel. Each has one reader in a group, which keeps order between processes."""
     retention: float | None = None
@@ -129,14 +131,18 @@ OWN: Final[Mapping[str, Convert]] = {
 }
 """The adapter's own options, which a URL and ``RedisTransport`` take."""
 
-PUBSUB: Final = ("prefix", "timeout")
+PUBSUB: Final[Mapping[str, Convert]] = {
+    "buffer": whole(1),
+    "prefix": text,
+    "timeout": duration,
+}
 """Those that mean something where nothing is stored."""
 
 
 def converted(given: Mapping[str, Any], *, pubsub: bool = False) -> dict[str, Any]:
     """The adapter's own options as ``Options`` has them. Raises OptionError."""
-    known = PUBSUB if pubsub else tuple(OWN)
+    known = PUBSUB if pubsub else OWN
     for name in given:
         if name not in known:
             raise OptionError(f"unknown option {name}=; known: {', '.join(known)}")
-    return {name: OWN[name](name, value) for name, value in given.items()}
+    return {name: known[name](name, value) for name, value in given.items()}
