@@ -15,6 +15,8 @@ CHAOS_ARGS ?=
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
+# These wait for servers most of their time: three processes, each with servers of its own.
+SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -38,13 +40,19 @@ demo: $(STAMP) ## 27,004 real flights through the bus (ARGS="--limit 1000")
 
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh
+ifeq ($(strip $(TEST_ARGS)),)
+	$(PY) -m pytest --ignore=tests/faults tests
+	$(PY) -m pytest $(SIDE_BY_SIDE)
+else
 	$(PY) -m pytest $(TEST_ARGS)
+endif
 
 test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
-	$(LOWEST)/bin/python -m pytest --ignore=tests/test_types.py $(TEST_ARGS)
+	$(LOWEST)/bin/python -m pytest --ignore=tests/test_types.py --ignore=tests/faults tests
+	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
 	@echo "check: all good"

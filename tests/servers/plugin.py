@@ -2,7 +2,7 @@
 
 A test that asks for a server where none can be started is skipped, and the run ends with a list of
 such tests. With ``CI=true`` the run has failed then: on a machine that is there for nothing else, a
-missing server is a mistake. The list is also written to the file BUSWAY_NOT_TESTED.
+missing server is a mistake. The list is also added to the file BUSWAY_NOT_TESTED.
 
 The fixtures of the session are shared: use keys of your own, and leave the servers as they were.
 ``own_redis`` is one for a single test, to be killed and restarted.
@@ -131,7 +131,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(line, red=True)
     if "BUSWAY_NOT_TESTED" in os.environ:
         text = "".join(f"{line}\n" for line in told())
-        Path(os.environ["BUSWAY_NOT_TESTED"]).write_text(text)
+        with Path(os.environ["BUSWAY_NOT_TESTED"]).open("a") as file:
+            file.write(text)
 
 
 def told() -> Iterator[str]:
