@@ -12,11 +12,13 @@ from busway.transport import Delivery, Group, Outgoing
 
 from ._answers import answers, unheard
 from ._keys import Keys
+from ._lease import Lease
 from ._link import Argument
 from ._moving import move_arguments
 from ._options import Options
 from ._ready import Ready
 from ._scripts import EXTEND, HAND, MOVE, RELEASE
+from ._shard_scripts import DONE
 from ._source import BELL, Source
 from ._topology import Topology
 
@@ -57,7 +59,10 @@ class RedisFeed:
         self.ghosts = 0
         """Entries that were trimmed or deleted while they were pending."""
         self.heard: set[str] = set()
-        """Bells: channels in which something was given back."""
+        """Channels in which something was given back, here or by another. It is older than what is
+        fetched ahead, which waits until it is taken over."""
+        self.sorting = 0
+        """How many are taking it over."""
         self.claim: Callable[[], Awaitable[None]] = _nothing_more
         """Takes over what was given back."""
         self.poke: Callable[[], None] = _nothing
@@ -79,7 +84,10 @@ class RedisFeed:
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
                 raise trouble
-            taken = self.ready.take(limit)
+            if self.heard or self.sorting:
+                await self._wait()
+                continue
+            taken = self._started(self.ready.take(limit))
             if taken:
                 if len(taken) >= _FULL and len(self.ready) < limit:
                     # There is much to do: fetch the next while these are handled.
@@ -92,9 +100,31 @@ class RedisFeed:
                 if await self._record(suspect):
                     return [suspect]
                 continue
-            self._arrival.clear()
-            self.demand.set()
-            await self._arrival.wait()
+            if not self.ready:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        self._arrival.clear()
+        self.demand.set()
+        await self._arrival.wait()
+
+    def _started(self, taken: list[Delivery]) -> list[Delivery]:
+        """Without those of a shard that is not ours any more: its next owner has them."""
+        if not taken or taken[0].loan is None:
+            return taken
+        ours: list[Delivery] = []
+        for each in taken:
+            if each.lost:
+                source, id, _ = each.receipt
+                source.held.discard(id)
+                self.lost_in_wait += 1
+            else:
+                ours.append(each)
+        return ours
+
+    def sorted(self) -> None:
+        """What was given back stands where it belongs."""
+        self._arrival.set()
 
     async def _record(self, suspect: Delivery) -> bool:
         """It was handed out before and never settled: count this time before it starts, and let it
@@ -105,13 +135,16 @@ class RedisFeed:
         if suspect not in self.ready.suspects:
             return False  # taken back meanwhile
         self.ready.remove(suspect)
-        if not owned:
+        if not owned or suspect.lost:
             source.held.discard(id)
             self.lost_in_wait += 1
-        return bool(owned)
+            return False
+        return True
 
     def arrived(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
         """New entries, read for the first time by anybody."""
+        if source.lease is not None and source.lease.ended:
+            return  # whoever has it next takes them over
         held, append = source.held, self.ready.fresh.append
         id = b""
         for id, fields in entries:
@@ -128,6 +161,8 @@ class RedisFeed:
 
     def taken_over(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
         """Entries that somebody had before: each with how often it was handed out."""
+        if source.lease is not None and source.lease.ended:
+            return
         more: list[Delivery] = []
         for id, count, fields in entries:
             if id in source.held:
@@ -168,8 +203,10 @@ class RedisFeed:
         for delivery in deliveries:
             source, id, at = delivery.receipt
             if id not in source.held:
-                lost += delivery.expired  # acknowledged before, or lost before
-            elif at < sure_since:
+                # Acknowledged before, or lost before.
+                lost += delivery.expired or id in source.gone
+                source.gone.discard(id)
+            elif at < sure_since and source.lease is None:
                 doubtful.append(delivery)
             else:
                 ids.setdefault(source, {})[id] = None
@@ -186,6 +223,8 @@ class RedisFeed:
 
     async def _ack(self, source: Source, ids: dict[bytes, None]) -> int:
         """Acknowledge what is ours; how many were not."""
+        if source.lease is not None:
+            return await self._done(source, source.lease, ids)
         begin, key = self.topology.begin, source.key
         begun = [begin(key, "XACK", key, self.group.name, *ids)]
         if source.deletes:
@@ -195,6 +234,23 @@ class RedisFeed:
         except BaseException:
             source.told.update(ids)
             raise
+        return self._missing(source, ids, count)
+
+    async def _done(self, source: Source, lease: Lease, ids: dict[bytes, None]) -> int:
+        """The same, where only the owner of a shard may."""
+        args: list[Argument] = [lease.value, self.group.name, int(source.deletes), *ids]
+        try:
+            count: int = await self.topology.script(DONE, [lease.key, source.key], args)
+        except BaseException:
+            source.told.update(ids)
+            raise
+        if count < 0:
+            lease.loan.revoke()
+            count = 0
+        return self._missing(source, ids, count)
+
+    def _missing(self, source: Source, ids: dict[bytes, None], count: int) -> int:
+        """How many of these were lost, when so many were acknowledged."""
         source.held.difference_update(ids)
         missing = len(ids) - count
         if source.told:
@@ -211,7 +267,14 @@ class RedisFeed:
                 back.setdefault(source, []).extend((id, max(0, delivery.delivered - 1)))
         for source, pairs in back.items():
             args: list[Argument] = [self.group.name, self.member, FREE, *pairs]
-            await self.topology.script(RELEASE, [source.key, source.bell], args)
+            self.sorting += 1
+            try:
+                await self.topology.script(RELEASE, [source.key, source.bell], args)
+            finally:
+                self.sorting -= 1
+                if self.sources.get(source.key) is source:
+                    self.heard.add(source.channel)
+                self.sorted()
             source.held.difference_update(pairs[::2])
         for delivery in deliveries:
             delivery.expired = True
@@ -237,10 +300,13 @@ class RedisFeed:
         lost: list[Delivery] = []
         for delivery in deliveries:
             source, id, _ = delivery.receipt
-            if id in source.held:
+            if id not in source.held:
+                if delivery.expired or id in source.gone:
+                    lost.append(delivery)
+            elif source.lease is None:
                 by_source.setdefault(source, {})[id] = delivery
-            elif delivery.expired:
-                lost.append(delivery)
+            elif source.lease.ended:
+                lost.append(delivery)  # else the shard is prolonged, with all that is lent of it
         for source, held in by_source.items():
             now = time.monotonic()
             args: list[Argument] = [self.group.name, self.member, *held]

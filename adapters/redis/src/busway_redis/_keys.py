@@ -68,6 +68,14 @@ class Keys:
         """A stream: what a group gave up on."""
         return f"{self.stream(channel, shard)}:dead:{group}"
 
+    def lease(self, channel: str, group: str, shard: int) -> str:
+        """A string with an end: who of a group has this shard now."""
+        return f"{self.stream(channel, shard)}:lease:{group}"
+
+    def fence(self, channel: str, group: str, shard: int) -> str:
+        """A number: the fence of who had this shard of a group last."""
+        return f"{self.stream(channel, shard)}:fence:{group}"
+
     def reply(self, group: str) -> str:
         """A stream: answers to a group's requests."""
         return f"{self.prefix}:{{reply:{group}}}"
@@ -75,6 +83,10 @@ class Keys:
     def members(self, group: str) -> str:
         """A hash: the living members of a group, and their patterns."""
         return f"{self.prefix}:members:{group}"
+
+    def sharing(self, group: str) -> str:
+        """A hash: how many shards each member of a group has, and which it wishes for."""
+        return f"{self.prefix}:sharing:{group}"
 
     def joined(self, group: str) -> str:
         """A set: the channels in which something may lie for this group alone."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from busway import TransportError
 
@@ -42,7 +43,7 @@ class Reader:
         """By key. Retries and replies first: they have waited longest."""
         self._mend = mend
         # An answer that is waited for must not look like one that does not come.
-        self._block = min(_LONGEST_BLOCK, feed.timeout / 4)
+        self.block = min(_LONGEST_BLOCK, feed.timeout / 4)
         self._mended_at = float("-inf")
         self._unsure = False
         """An answer did not come: what it held may be pending, unseen."""
@@ -61,6 +62,8 @@ class Reader:
         while True:
             await self._feed.demand.wait()
             try:
+                if self._feed.heard:
+                    await self._feed.claim()
                 if self._unsure:
                     await self._look_through()
                     self._unsure = False
@@ -74,19 +77,9 @@ class Reader:
     async def _read(self) -> None:
         feed, sources = self._feed, self.sources
         if not sources:
-            await asyncio.sleep(self._block)
+            await asyncio.sleep(self.block)
             return
-        count = max(1, -(-feed.limit // len(sources)))
-        command = ("XREADGROUP", "GROUP", feed.group.name, feed.member, "COUNT", count)
-        at = time.monotonic()
-        answer = await self.link.call(
-            *command,
-            "BLOCK",
-            round(self._block * 1000),
-            "STREAMS",
-            *sources,
-            *(">" for _ in sources),
-        )
+        at, answer = await self.fetch(sources, max(1, -(-feed.limit // len(sources))))
         for key, entries in answer or ():
             for id, fields in entries:
                 if fields is not None and fields[0] == BELL:
@@ -99,6 +92,14 @@ class Reader:
             if self.sources.get(key) is source:
                 feed.arrived(source, entries, at)
             # Else it was left meanwhile; what it had is given back with the feed.
+
+    async def fetch(self, sources: Mapping[bytes, Source], count: int) -> tuple[float, Any]:
+        """What is new in these streams, some of each, and from when on it is lent."""
+        feed, at = self._feed, time.monotonic()
+        command = ("XREADGROUP", "GROUP", feed.group.name, feed.member, "COUNT", count)
+        block = round(self.block * 1000)
+        news = (">" for _ in sources)
+        return at, await self.link.call(*command, "BLOCK", block, "STREAMS", *sources, *news)
 
     async def _look_through(self) -> None:
         """Find what is pending for this process and was never seen."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from busway import Envelope
-from busway.transport import Delivery
+from busway.transport import Delivery, Loan
 
+from ._lease import Lease
 from ._wire import entry, envelope
 
 __all__ = ["BELL", "Place", "Source", "by_place"]
@@ -18,7 +19,20 @@ BELL = b"bell"
 class Source:
     """A stream of events, retries or replies."""
 
-    __slots__ = ("bell", "channel", "cursor", "deletes", "held", "high", "key", "shard", "told")
+    __slots__ = (
+        "bell",
+        "channel",
+        "cursor",
+        "deletes",
+        "gone",
+        "held",
+        "high",
+        "key",
+        "lease",
+        "loan",
+        "shard",
+        "told",
+    )
 
     def __init__(
         self, key: str, channel: str, shard: int, bell: str, *, deletes: bool = False
@@ -38,6 +52,18 @@ class Source:
         """How far taking over has come."""
         self.high: bytes = b"0-0"
         """The last id that was read as new."""
+        self.lease: Lease | None = None
+        """Without it nobody else reads this stream; None: members share it."""
+        self.loan: Loan | None = None
+        """Of what is lent from it."""
+        self.gone: set[bytes] = set()
+        """Ids that were held when the lease was over."""
+
+    def under(self, lease: Lease) -> Source:
+        """The same stream, in the time of one lease."""
+        source = Source(self.key, self.channel, self.shard, self.bell, deletes=self.deletes)
+        source.lease, source.loan = lease, lease.loan
+        return source
 
     def __repr__(self) -> str:
         return f"<Source {self.key}>"
@@ -59,7 +85,7 @@ class Source:
             delivered,
             None,
             story,
-            None,
+            self.loan,
             (self, id, at),
         )
 

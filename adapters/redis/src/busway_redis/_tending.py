@@ -82,10 +82,10 @@ class Tending:
 
     async def _once(self) -> None:
         await self._move_due()
-        if len(self._feed.ready.suspects) < _ENOUGH // 2:
+        if len(self._feed.ready.suspects) < Claiming.ENOUGH // 2:
             for source in list(self._feed.sources.values()):
                 if source.cursor not in _BEGINNING:  # there was no room for all of it
-                    await self._claim_from(source)
+                    await self._claiming.left_behind(source)
         for name, do, every in self._jobs:
             if time.monotonic() >= self._at[name]:
                 self._at[name] = time.monotonic() + every()
