@@ -114,7 +114,7 @@ class Worker:
                 if delivery is None and (run is None or ready or resumed):
                     delivery = lanes.take(me)
                 if delivery is None and self._hands is not None and not lanes.held:
-                    delivery = await self._hand_over(self._hands, scope)
+                    delivery = await self._hand_over(self._hands, scope, me)
                 if delivery is None:
                     if acks:
                         await crew.flush()
@@ -161,7 +161,9 @@ class Worker:
             else:
                 delivery = None
 
-    async def _hand_over(self, hands: HandsOver, scope: anyio.CancelScope) -> Delivery | None:
+    async def _hand_over(
+        self, hands: HandsOver, scope: anyio.CancelScope, me: object
+    ) -> Delivery | None:
         """Single events, one after another, each acknowledged before the next is waited for. What
         does not simply return is a delivery like any other."""
         crew, lanes, arrived = self._crew, self._crew.lanes, self._intake.arrived
@@ -184,7 +186,8 @@ class Worker:
                 # It was asked for before: now it waits its turn like what is received.
                 self._intake.tell_received(lent := [hands.lend()])
                 lanes.ready.extend(lent)
-                return None
+                # Unless all is to stand still: who fetches next waits for what comes after it.
+                return lanes.take(me) if crew.receives and not scope.cancel_called else None
             if handling is None or type(data) is not handling.exact:
                 return hands.lend()
             set_current(content)
