@@ -82,10 +82,10 @@ class Retention:
             return
         keep = self._options.retention
         held: dict[str, str] = {}
-        async for channel, answer in self._trimmed(keep, _everywhere(groups)):
+        async for stream, answer in self._trimmed(keep, _everywhere(groups)):
             self.removed += max(0, answer[0])
             for name in answer[1::2]:
-                held.setdefault(name.decode(), channel)
+                held.setdefault(name.decode(), stream)
         self._name(held, groups, living, keep)
 
     async def registered(self) -> dict[str, Registered]:
@@ -119,23 +119,22 @@ class Retention:
         """What became of each stream of events."""
         keys = self._keys
         told = await self._topology.call(keys.channels, "SMEMBERS", keys.channels)
-        places = [(name.decode(), shard) for name in sorted(told) for shard in range(keys.shards)]
+        shards = range(keys.shards)
+        streams = [keys.stream(name.decode(), shard) for name in sorted(told) for shard in shards]
         args: list[Argument] = [round(keep * 1000), _SOME, *names]
 
-        async def trim(channel: str, shard: int) -> list[Any]:
+        async def trim(stream: str) -> list[Any]:
             while True:
-                stream = keys.stream(channel, shard)
                 answer: list[Any] = await self._topology.script(TRIM, [stream], args)
                 if answer[0] < _SOME // 2:
                     return answer
                 self.removed += answer[0]
 
-        for first in range(0, len(places), _SIDE_BY_SIDE):
-            some = places[first : first + _SIDE_BY_SIDE]
-            for place, answer in zip(
-                some, await asyncio.gather(*(trim(*each) for each in some)), strict=True
-            ):
-                yield place[0], answer
+        for first in range(0, len(streams), _SIDE_BY_SIDE):
+            some = streams[first : first + _SIDE_BY_SIDE]
+            answers = await asyncio.gather(*map(trim, some))
+            for stream, answer in zip(some, answers, strict=True):
+                yield stream, answer
 
     async def _end_leftovers(
         self, groups: Mapping[str, Registered], living: Mapping[str, bool]
@@ -168,26 +167,26 @@ class Retention:
         keep: float,
     ) -> None:
         """Say once which groups keep what is older than the retention."""
-        for name, channel in sorted(held.items()):
+        for name, stream in sorted(held.items()):
             if name in self._named:
                 continue
             if not living.get(name, False):
                 remedy = (
                     f"await bus.remove_group({name!r})"
                     if name in groups
-                    else f"XGROUP DESTROY <stream> {name}"
+                    else f"XGROUP DESTROY {stream} {name}"
                 )
                 _log.warning(
-                    "nobody listens in group %r, and it has not handled events of %r that are "
+                    "nobody listens in group %r, and it has not handled entries of %s that are "
                     "older than retention=%gs: they and all that came later are kept for it. If "
                     "it is gone for good: %s",
-                    *(name, channel, keep, remedy),
+                    *(name, stream, keep, remedy),
                 )
             else:
                 _log.warning(
-                    "group %r is behind: it has not handled events of %r that are older than "
+                    "group %r is behind: it has not handled entries of %s that are older than "
                     "retention=%gs, and they are kept for it",
-                    *(name, channel, keep),
+                    *(name, stream, keep),
                 )
         self._named = set(held)
 

@@ -46,7 +46,7 @@ end
 -- What lies before an id, some at a time: whole nodes first, then what is left in the last.
 local function cut(key, id, some)
   local removed = redis.call('XTRIM', key, 'MINID', '~', id, 'LIMIT', some)
-  if removed == 0 then removed = redis.call('XTRIM', key, 'MINID', '=', id) end
+  if removed < some / 2 then removed = removed + redis.call('XTRIM', key, 'MINID', '=', id) end
   return removed
 end
 """
@@ -54,7 +54,7 @@ end
 TRIM = Script(
     _HANDLED
     + """
--- KEYS: stream. ARGV: for how many ms what was handled is kept, how many are removed at most (about),
+-- KEYS: stream. ARGV: for how many ms what was handled is kept, about how many are removed at most,
 -- then the groups that must have joined the stream before anything goes. Returns how many were
 -- removed (-1: not everybody has joined, so none), then each group that keeps something older, and
 -- the id of that.
