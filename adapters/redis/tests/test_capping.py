@@ -18,6 +18,8 @@ from .test_retention import Place, opened, warnings
 
 pytestmark = pytest.mark.anyio
 
+FILL = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'event', '{}') end"
+
 
 def capped(place: Place) -> Capped:
     found = place.transport.publishing.capped
@@ -37,6 +39,11 @@ async def published(place: Place, *numbers: int) -> list[bool]:
             else:
                 taken.append(True)
     return taken
+
+
+def calls(server: RedisServer, command: str) -> int:
+    said = server.info("commandstats").get(f"cmdstat_{command}", "calls=0,")
+    return int(said.removeprefix("calls=").partition(",")[0])
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -110,6 +117,27 @@ async def test_a_server_that_forgot_the_script_gets_it_again(redis_server: Redis
         redis_server.command("SCRIPT", "FLUSH")
         assert await published(place, 2, 3) == [True, True]
         assert len(place.ids()) == 3
+
+
+async def test_where_there_is_ample_room_events_are_added_without_a_script(
+    redis_server: RedisServer,
+) -> None:
+    async with opened(redis_server, "max_length=1000000") as place:
+        assert await published(place, 1)
+        before = calls(redis_server, "evalsha")
+        assert all(await published(place, *range(200)))
+        assert calls(redis_server, "evalsha") - before < 100, "one now and then"
+
+
+async def test_ample_room_that_is_used_up_is_noticed(redis_server: RedisServer) -> None:
+    async with opened(redis_server, "max_length=110000") as place:
+        redis_server.command("XGROUP", "CREATE", place.stream, "slow", "0", "MKSTREAM")
+        assert await published(place, 1, 2, 3) == [True] * 3
+        redis_server.command("EVAL", FILL, 1, place.stream, 110_000)
+        with anyio.fail_after(PATIENCE):
+            while await published(place, 4) == [True]:
+                pass
+        assert redis_server.command("XLEN", place.stream) < 111_000
 
 
 async def test_only_streams_of_events_are_capped(redis_server: RedisServer) -> None:

@@ -1,8 +1,11 @@
 """Streams that grow no longer than ``max_length``: sending into one that is full.
 
-Every event is added by a script that looks at the length first, so that many publishers together
-stay below it. Only streams of events are looked at, and only what is published into them: an event
-that was taken with a delay goes into its stream when it is due.
+Where it could get full, every event is added by a script that looks at the length first, so that
+many publishers together stay below it. As long as a look shows more room than a server fills before
+the next look, events are added as everywhere else: a script costs as much as adding does.
+
+Only streams of events are looked at, and only what is published into them: an event that was taken
+with a delay goes into its stream when it is due.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ _log = logging.getLogger("busway.redis")
 
 _AGAIN: Final = 0.25
 """Seconds for which a stream that had nothing to remove is taken for full."""
+_LOOK: Final = 0.25
+"""Seconds from one look at a stream to the next."""
+_AMPLE: Final = 100_000
+"""Events that no server takes between two looks."""
 
 
 class Full(TransportError):
@@ -50,6 +57,9 @@ class Capped:
         self._rooms: dict[str, asyncio.Task[None]] = {}
         """By stream: who makes room."""
         self._looked: dict[str, float] = {}
+        self._ample: dict[str, float] = {}
+        """Until when a stream surely has room."""
+        self._looking: set[str] = set()
         self.dropped = 0
         """Events that were removed though somebody had not handled them."""
         self.refused = 0
@@ -62,6 +72,11 @@ class Capped:
     def begin(self, key: str, /, *command: Argument) -> asyncio.Future[Any]:
         if command[0] != "XADD" or command[2] != "*" or not is_events(key):
             return self._inner.begin(key, *command)
+        now = asyncio.get_running_loop().time()
+        if self._ample.get(key, 0.0) > now:
+            return self._inner.begin(key, *command)
+        if self._length > _AMPLE and key not in self._looking:
+            self._look(key, now)
         future = _Adding(key, command[3:])
         self._try(future, "EVALSHA", self._script.sha)
         return future
@@ -73,6 +88,20 @@ class Capped:
             self._inner.give_up(future.inner, after)
         elif not future.done():
             future.set_exception(NotSent(f"{future.key}: no room was made within {after:g} s"))
+
+    def _look(self, key: str, now: float) -> None:
+        """How much room there is."""
+
+        def told(future: asyncio.Future[Any]) -> None:
+            self._looking.discard(key)
+            if future.cancelled() or future.exception() is not None:
+                return
+            if self._length - future.result() > _AMPLE:
+                self._ample[key] = now + _LOOK
+                self._has_room(key)
+
+        self._looking.add(key)
+        self._inner.begin(key, "XLEN", key).add_done_callback(told)
 
     def _try(self, future: _Adding, verb: str, script: str) -> None:
         if future.done():
