@@ -152,7 +152,7 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_nobody(
 ) -> None:
     async with scene(server, tmp_path, ("alpha", "beta")) as town:
         workers = await consumers(town, 2)
-        before = [each.pid for each in workers]
+        before = {each.pid for each in workers}
         producer = await town.launch("producer", "producer", rate=300.0)
         for number in range(1, 4):
             await flows(town)
@@ -162,9 +162,7 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_nobody(
         await town.end(producer)
         found = await ended(town, *workers)
     assert found.violations == []
-    assert [
-        pid for name, pid, _ in town.record.exits if name in ("consumer-1", "consumer-2")
-    ] == before
+    assert {pid for name, pid, _ in town.record.exits if name.startswith("consumer")} == before
 
 
 async def test_sigterm_under_load_loses_nothing_and_repeats_nothing(
