@@ -1,8 +1,10 @@
-"""Every Python block of the README, of docs/ and of the docstrings runs.
+"""Every Python block of the READMEs, of docs/ and of the docstrings runs.
 
 The blocks of one document are one program, from top to bottom, in a process of its own, so that a
 page can build on what it showed before. ``<!-- new program -->`` between two blocks begins
 another one. Each docstring is a document. There is no way to exclude a Python block.
+
+Where a program names a Redis by one of the addresses of ``SERVERS``, it gets a real one, empty.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +24,21 @@ from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import CodeBlockParser
 
+from tests.servers import RedisCluster, RedisSentinel, RedisServer
+from tests.servers.plugin import started_or_skip
+
 __all__: list[str] = []
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MODULES = sorted((ROOT / "src").rglob("*.py"))
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "adapters").glob("*/README.md")),
+]
+MODULES = [
+    *sorted((ROOT / "src").rglob("*.py")),
+    *sorted((ROOT / "adapters").glob("*/src/**/*.py")),
+]
 
 NEW_PROGRAM = "<!-- new program -->"
 INDENTED = re.compile(r"^([ \t]*)\S*.*::\n\n((?:\1[ \t]+\S.*\n|\n)+)", re.MULTILINE)
@@ -36,6 +48,7 @@ SHOWN = {
     "console",
     "dockerfile",
     "ini",
+    "javascript",
     "json",
     "makefile",
     "markdown",
@@ -118,12 +131,50 @@ PROGRAMS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def documents_redis() -> Iterator[RedisServer]:
+    """One that no other test has keys in: programs of the documents use the default prefix."""
+    with started_or_skip(RedisServer) as server:
+        yield server
+
+
+def _single(request: pytest.FixtureRequest) -> str:
+    server: RedisServer = request.getfixturevalue("documents_redis")
+    server.command("FLUSHALL")
+    return f"127.0.0.1:{server.port}"
+
+
+def _sentinels(request: pytest.FixtureRequest) -> str:
+    servers: RedisSentinel = request.getfixturevalue("redis_sentinel")
+    servers.master.command("FLUSHALL")
+    return servers.url.partition("://")[2].removesuffix("/0")
+
+
+def _cluster(request: pytest.FixtureRequest) -> str:
+    servers: RedisCluster = request.getfixturevalue("redis_cluster")
+    for server in servers.servers:
+        if server.info("replication")["role"] == "master":
+            server.command("FLUSHALL")
+    return servers.url.partition("://")[2]
+
+
+SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "localhost:6379": _single,
+    "sentinel-1:26379,sentinel-2:26379,sentinel-3:26379/mymaster": _sentinels,
+    "node-1:6379,node-2:6379,node-3:6379": _cluster,
+}
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda it: f"{it.document}:{it.blocks[0].line}")
-def test_every_python_block_runs(program: Program) -> None:
+def test_every_python_block_runs(program: Program, request: pytest.FixtureRequest) -> None:
+    source = program.source
+    for shown, real in SERVERS.items():
+        if shown in source:
+            source = source.replace(shown, real(request))
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "tests" / "_run_document.py", program.document],
-        input=program.source,
+        input=source,
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -18,9 +18,11 @@ from ._answers import unheard
 from ._client import Given, options_of
 from ._dial import Dial, Dialer
 from ._errors import NotSent, Unanswered
+from ._keys import Keys
 from ._live_feed import LiveFeed
 from ._live_names import LiveNames
 from ._options import Options
+from ._place import place_of
 from ._sentinel import master_dial
 from ._topology import Topology, topology_of
 from ._url import options_from_url
@@ -33,8 +35,8 @@ class PubSubTransport:
 
     Every process that listens gets every event that is published while it does; nothing is stored
     for anybody. It runs on asyncio, with one connection for each group of a process and one for
-    publishing. Every call but ``receive`` ends within ``options.timeout`` seconds. Powers: Live;
-    its feeds Follows.
+    publishing. Every call but ``receive`` ends within ``options.timeout`` seconds. Powers: Live,
+    Located; its feeds Follows.
 
     ``given`` is a URL, ``Options``, or a client of redis-py that was configured in code, whose
     connections are made anew. ``prefix``, ``timeout`` (seconds) and ``buffer`` (events that wait in
@@ -108,6 +110,11 @@ class PubSubTransport:
             self._gaps += feed.hearing.gaps
             with anyio.CancelScope(shield=True), anyio.move_on_after(options.timeout):
                 await feed.hearing.close()
+
+    async def location(self) -> str:
+        """See ``Located``. The mark is the one thing that is stored, and only when it is asked
+        for."""
+        return f"{await place_of(self._topology, Keys(self.options.prefix))}/live"
 
     async def call(self, name: str, *command: str | bytes | int) -> Any:
         """A command of your own to the server that the channel's events are published at."""
