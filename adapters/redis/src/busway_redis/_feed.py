@@ -166,6 +166,11 @@ class RedisFeed:
         more: list[Delivery] = []
         for id, count, fields in entries:
             if id in source.held:
+                if id in source.told:
+                    # It was handled, and nobody insists any more on telling.
+                    self.settled_elsewhere(source, id)
+                    source.held.discard(id)
+                    source.told.discard(id)
                 continue
             if fields[0] == BELL:
                 self.hear(source, id)
@@ -265,6 +270,10 @@ class RedisFeed:
             source, id, _ = delivery.receipt
             if id in source.held:
                 back.setdefault(source, []).extend((id, max(0, delivery.delivered - 1)))
+                # Whether the broker hears of it or not: when the loan ends it comes again, here
+                # too, and what is held would not.
+                source.held.discard(id)
+            delivery.expired = True
         for source, pairs in back.items():
             args: list[Argument] = [self.group.name, self.member, FREE, *pairs]
             self.sorting += 1
@@ -275,9 +284,6 @@ class RedisFeed:
                 if self.sources.get(source.key) is source:
                     self.heard.add(source.channel)
                 self.sorted()
-            source.held.difference_update(pairs[::2])
-        for delivery in deliveries:
-            delivery.expired = True
 
     async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
         source, id, _ = delivery.receipt
@@ -312,12 +318,12 @@ class RedisFeed:
             args: list[Argument] = [self.group.name, self.member, *held]
             gone = set(await self.topology.script(EXTEND, [source.key], args))
             for id, delivery in held.items():
-                if id in gone:
+                if id not in gone:
+                    delivery.receipt = (source, id, now)
+                elif id in source.held:  # else it was settled meanwhile
                     delivery.expired = True
                     source.held.discard(id)
                     lost.append(delivery)
-                else:
-                    delivery.receipt = (source, id, now)
         return lost
 
     async def follow(self, group: Group, /) -> None:

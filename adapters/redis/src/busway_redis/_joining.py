@@ -155,7 +155,8 @@ class Joining:
     async def leave(self) -> None:
         """Give everything back. Raises nothing."""
         feed, name = self._feed, self._feed.group.name
-        ahead = {d.receipt[:2] for d in feed.take_back()}
+        # A suspect is counted when it is handed out: what it has now is of those who had it before.
+        ahead = {d.receipt[:2] for d in feed.take_back() if d.delivered == 1}
         for source in list(feed.sources.values()):
             handed = [id for id in source.held if (source, id) not in ahead]
             source.held.clear()

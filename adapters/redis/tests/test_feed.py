@@ -1,0 +1,147 @@
+"""What a feed of Redis does when a call to the server is lost, refused, or crosses another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from busway import Envelope, TransportError
+from busway.codec import JsonCodec
+from busway.transport import Address, Delivery, Group, Outgoing, Raw
+from busway_redis import RedisTransport, open_redis
+from busway_redis._feed import RedisFeed
+from tests.servers import RedisServer
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE = 15.0
+LEASE = 1.2
+
+
+@asynccontextmanager
+async def entered(server: RedisServer, *, more: str = "") -> AsyncGenerator[RedisTransport]:
+    """A transport with names of its own."""
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    transport = open_redis(f"{server.url}?prefix={prefix}&lease={LEASE}s{more}")
+    with anyio.fail_after(2 * PATIENCE):
+        async with transport:
+            yield transport
+
+
+def group(member: str = "one", **given: Any) -> Group:
+    """A member of the group of these tests."""
+    return Group("g", ("a.*",), lambda topic: True, frozenset({"a"}), member=member, **given)
+
+
+async def send(transport: RedisTransport, *data: Any) -> None:
+    """Events, in this order."""
+    items = [
+        Outgoing(Envelope("a.b", each, "test", time.time()), Address("a"), JsonCodec())
+        for each in data
+    ]
+    await transport.send(items, timeout=5)
+
+
+async def received(feed: RedisFeed, count: int) -> list[Delivery]:
+    """So many deliveries, however they come."""
+    found: list[Delivery] = []
+    with anyio.fail_after(PATIENCE):
+        while len(found) < count:
+            found += await feed.receive(count - len(found))
+    return found
+
+
+def data(deliveries: Sequence[Delivery]) -> list[Any]:
+    """What was published; of what nobody could read, why."""
+    contents = [delivery.content for delivery in deliveries]
+    return [
+        each.reason if isinstance(each, Raw) else msgspec.json.decode(each.data)
+        for each in contents
+    ]
+
+
+async def pending(transport: RedisTransport) -> list[tuple[bytes, bytes, int]]:
+    """What the group has not settled: id, owner, and how often it was handed out."""
+    key = transport.keys.stream("a")
+    told = await transport.call(key, "XPENDING", key, "g", "-", "+", 100)
+    return [(id, owner, count) for id, owner, _, count in told]
+
+
+async def test_what_could_not_be_given_back_comes_again_when_its_loan_ends(
+    own_redis: RedisServer,
+) -> None:
+    async with entered(own_redis) as transport, transport.listen(group()) as feed:
+        await send(transport, 1)
+        (delivery,) = await received(feed, 1)
+        own_redis.pause()
+        try:
+            with pytest.raises(TransportError):
+                await feed.release([delivery])
+        finally:
+            own_redis.kill()
+            own_redis.start()
+        (again,) = await received(feed, 1)
+        assert data([again]) == [1]
+        assert await feed.ack([again]) == 0
+        assert await pending(transport) == []
+
+
+async def test_what_was_handled_and_could_not_be_told_is_told_when_its_loan_ends(
+    own_redis: RedisServer,
+) -> None:
+    async with entered(own_redis) as transport, transport.listen(group()) as feed:
+        await send(transport, 1)
+        handled = await received(feed, 1)
+        own_redis.pause()
+        try:
+            with pytest.raises(TransportError):
+                await feed.ack(handled)
+        finally:
+            own_redis.kill()
+            own_redis.start()
+        with anyio.fail_after(PATIENCE):
+            while await pending(transport):
+                await anyio.sleep(0.02)
+        await send(transport, 2)
+        assert data(await received(feed, 1)) == [2]
+
+
+async def test_what_is_acknowledged_while_it_is_prolonged_is_not_lost(
+    redis_server: RedisServer,
+) -> None:
+    async with entered(redis_server) as transport, transport.listen(group()) as feed:
+        await send(transport, *range(20))
+        for delivery in await received(feed, 20):
+            told = await asyncio.gather(feed.ack([delivery]), feed.extend([delivery]))
+            assert told == [0, []]
+            assert not delivery.lost
+
+
+async def test_who_leaves_with_a_suspect_it_never_started_leaves_it_a_suspect(
+    redis_server: RedisServer,
+) -> None:
+    async with entered(redis_server) as transport:
+        async with transport.listen(group("crashes")) as feed:
+            await send(transport, 1)
+            await received(feed, 1)
+            await feed.listening.die()
+            feed.sources.clear()  # it has no last words
+        async with transport.listen(group("leaves")) as feed:
+            with anyio.fail_after(PATIENCE):
+                while not feed.ready:
+                    await anyio.sleep(0.02)
+        assert [count for _, _, count in await pending(transport)] == [1]
+        async with transport.listen(group("lives")) as feed:
+            (suspect,) = await received(feed, 1)
+            assert suspect.delivered == 2
+            await feed.ack([suspect])
