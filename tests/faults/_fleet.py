@@ -72,8 +72,8 @@ class Worker:
             await self._keeping
 
     async def end(self, patience: float = 30.0) -> None:
-        """SIGTERM, and nobody takes its place. It is killed when it does not end in time, and its
-        status says so."""
+        """SIGTERM, and nobody takes its place. What does not end in time says where it hangs (in
+        its log) and is killed; its status says so."""
         self._wanted = False
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
@@ -81,6 +81,8 @@ class Worker:
             async with asyncio.timeout(patience):
                 await asyncio.shield(self.ended())
         except TimeoutError:
+            self.send(signal.SIGUSR1)
+            await asyncio.sleep(1.0)
             self.send(signal.SIGABRT)
             await self.ended()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from busway import Bus, TransportError
 
@@ -28,15 +31,14 @@ async def live(bus: Bus, journal: Journal, settings: Settings) -> None:
     """Until SIGTERM. Raises when the bus ended without having been told to."""
     ended = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        heard = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+        with anyio.open_signal_receiver(*heard) as signals:
             tasks.start_soon(_obey, signals, ended)
             tasks.start_soon(_watch_loop, journal)
-            await anyio.wait_all_tasks_blocked()
-            journal.write("up", *_census())
+            journal.write("up", *await _census())
             if await _start(bus, journal, settings, ended):
                 await _serve(bus, journal, settings, ended)
-            await anyio.wait_all_tasks_blocked()
-            journal.write("down", *_census())
+            journal.write("down", *await _census())
             tasks.cancel_scope.cancel()
 
 
@@ -83,8 +85,17 @@ async def _watch_bus(bus: Bus, ended: anyio.Event) -> None:
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], ended: anyio.Event) -> None:
-    async for _ in signals:
-        ended.set()
+    async for each in signals:
+        if each == signal.SIGUSR1:
+            _show_tasks()
+        else:
+            ended.set()
+
+
+def _show_tasks() -> None:
+    """Where everybody stands, for whoever looks for what hangs."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
 
 
 async def _watch_loop(journal: Journal) -> None:
@@ -97,7 +108,10 @@ async def _watch_loop(journal: Journal) -> None:
             journal.write("lag", f"{late:.3f}")
 
 
-def _census() -> tuple[int, int]:
-    """How many files (where that can be seen) and tasks are open."""
+async def _census() -> tuple[int, int]:
+    """How many files (where that can be seen) and tasks are open, once what was cancelled or closed
+    has had its turn."""
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
     files = Path("/proc/self/fd")
     return len(os.listdir(files)) if files.exists() else 0, len(anyio.get_running_tasks())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from busway import Bus, Envelope, PublishError, SendError
