@@ -1,0 +1,155 @@
+"""What the documentation tells an operator to type does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import anyio
+import pytest
+
+from busway import Backoff, Bus, PublishError, Reject, Retry, StateError, TransportError
+from tests.servers import RedisServer, TlsServer
+from tests.servers.plugin import started_or_skip
+
+pytestmark = pytest.mark.anyio
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PATIENCE = 20.0
+
+
+def lines_of(page: str) -> list[list[str]]:
+    """The arguments of each redis-cli of a page."""
+    text = (DOCS / page).read_text()
+    return [shlex.split(line) for line in re.findall(r"^\$ redis-cli (.*)$", text, re.MULTILINE)]
+
+
+PRODUCTION = lines_of("how-to/redis-in-production.md")
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[TlsServer]:
+    """A server with TLS and the users of the page."""
+    with started_or_skip(TlsServer) as server:
+        for words in PRODUCTION:
+            if words[:2] == ["ACL", "SETUSER"]:
+                assert server.command(*words) == "OK", words
+        yield server
+
+
+def url_of(server: TlsServer, user: str, scheme: str = "rediss", prefix: str = "busway") -> str:
+    (rule,) = (words for words in PRODUCTION if words[:3] == ["ACL", "SETUSER", user])
+    password = next(word[1:] for word in rule if word.startswith(">"))
+    where = f"{user}:{quote(password, safe='')}@127.0.0.1:{server.port}"
+    return f"{scheme}://{where}?ssl_ca_certs={server.ca_file}&prefix={prefix}"
+
+
+async def test_a_worker_may_do_all_that_a_bus_does(guarded: TlsServer) -> None:
+    quick = Retry(attempts=2, backoff=Backoff(first=0.05, jitter="none"), in_place=0)
+    bus = Bus(url_of(guarded, "worker"), service="shop", retry=quick)
+    attempts: list[int] = []
+    seen = anyio.Event()
+
+    @bus.subscribe("order.*", group="billing")
+    async def charge(order: int) -> str:
+        attempts.append(order)
+        if order == 1 and attempts.count(1) == 1:
+            raise ValueError("once more")
+        if order == 2:
+            raise Reject("never")
+        return "charged"
+
+    @bus.subscribe("order.*", broadcast=True)
+    async def show(order: int) -> None:
+        seen.set()
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("order.placed", 1)
+            await bus.publish("order.placed", 2)
+            await bus.publish("order.placed", 3, delay=0.1)
+            await seen.wait()
+            assert await bus.request("order.asked", 4) == "charged"
+            while attempts.count(1) < 2 or 3 not in attempts:
+                await anyio.sleep(0.01)
+            await bus.drain()
+            (letter,) = await bus.dead_letters("billing").list()
+            await bus.dead_letters("billing").discard(letter.id)
+            assert {each.name for each in await bus.groups()} >= {"billing"}
+        async with Bus(url_of(guarded, "worker"), service="tool") as tool:
+            assert await tool.remove_group("billing")
+
+
+async def test_a_worker_keeps_the_retention(guarded: TlsServer) -> None:
+    url = url_of(guarded, "worker", prefix="busway:r") + "&retention=10ms&wait=0"
+    bus = Bus(url, service="shop")
+    bus.add(noting, "order.*", group="billing")
+    name = "busway:r:{order}"
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("order.placed", 1)
+            while guarded.command("XLEN", name) != 0:
+                await anyio.sleep(0.05)
+
+
+async def noting(order: int) -> None: ...
+
+
+async def test_a_publisher_may_publish_and_not_read(guarded: TlsServer) -> None:
+    url = url_of(guarded, "publisher", prefix="busway:p")
+    async with Bus(url, service="web", publish_only=True) as bus:
+        with pytest.raises(StateError):
+            bus.add(noting, "order.*")
+        await bus.publish("order.placed", 1)
+        await bus.publish("order.placed", 2, delay=60)
+    for limit in ("&max_length=1000", "&max_length=1000&on_full=drop_oldest"):
+        async with Bus(url + limit, service="web", publish_only=True) as bus:
+            await bus.publish("order.placed", 3)
+    reading = Bus(url, service="web")
+    reading.add(noting, "order.*")
+    with pytest.raises(TransportError, match="NOPERM"):
+        await reading.start()
+
+
+async def test_a_watcher_may_listen_and_keep_nothing(guarded: TlsServer) -> None:
+    url, seen = url_of(guarded, "watcher", "rediss+pubsub"), asyncio.Event()
+    bus = Bus(url, service="dashboard")
+
+    @bus.subscribe("order.*", broadcast=True)
+    async def show(order: int) -> int:
+        seen.set()
+        return order
+
+    @bus.subscribe("**", broadcast=True)
+    async def log(order: int) -> None: ...
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("order.placed", 1)
+            await seen.wait()
+            assert await bus.request("order.asked", 4) == 4
+    with pytest.raises(PublishError, match="NOPERM"):
+        async with Bus(url_of(guarded, "watcher"), service="web") as kept:
+            await kept.publish("order.placed", 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in PRODUCTION if words[0] != "ACL"],
+    ids=lambda words: " ".join(words),
+)
+def test_what_is_asked_of_a_server_is_answered(own_redis: RedisServer, words: list[str]) -> None:
+    own_redis.command("XADD", "busway:{order}", "*", "event", "{}")
+    done = subprocess.run(
+        ["redis-cli", "-p", str(own_redis.port), "-e", *words],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
