@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import anyio
 import pytest
 
-from busway import Backoff, Bus, PublishError, Reject, Retry, StateError, TransportError
+from busway import Backoff, Bus, Message, PublishError, Reject, Retry, StateError, TransportError
 from tests.servers import RedisServer, TlsServer
 from tests.servers.plugin import started_or_skip
 
@@ -145,11 +149,94 @@ async def test_a_watcher_may_listen_and_keep_nothing(guarded: TlsServer) -> None
 )
 def test_what_is_asked_of_a_server_is_answered(own_redis: RedisServer, words: list[str]) -> None:
     own_redis.command("XADD", "busway:{order}", "*", "event", "{}")
+    typed(own_redis, words)
+
+
+# --- the wire, as others see it -------------------------------------------------------------------
+
+REFERENCE = lines_of("reference/redis.md")
+
+
+def typed(server: RedisServer, words: list[str]) -> str:
     done = subprocess.run(
-        ["redis-cli", "-p", str(own_redis.port), "-e", *words],
+        ["redis-cli", "-p", str(server.port), "-e", *words],
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def test_an_entry_is_read_by_the_cloudevents_library(own_redis: RedisServer) -> None:
+    http: Any = importlib.import_module("cloudevents.core.bindings.http")
+    async with Bus(own_redis.url, service="shop") as bus:
+        sent = await bus.publish("order.placed", {"id": "o-1"}, key="o-1", tenant="acme")
+    entries: Any = own_redis.command("XRANGE", "busway:{order}", "-", "+")
+    ((_, (name, document)),) = entries
+    assert name == "event"
+    message = http.HTTPMessage({"content-type": "application/cloudevents+json"}, document.encode())
+    event = http.from_http_event(message)
+    assert (event.get_id(), event.get_type()) == (sent.id, "order.placed")
+    assert (event.get_subject(), event.get_source()) == ("o-1", "shop")
+    assert event.get_extension("tenant") == "acme"
+    assert event.get_data() == {"id": "o-1"}
+
+
+async def test_what_another_language_publishes_is_handled(own_redis: RedisServer) -> None:
+    arrived: list[tuple[object, str | None]] = []
+    bus = Bus(own_redis.url, service="shop")
+
+    @bus.subscribe("**", group="billing")
+    async def charge(order: dict[str, object], message: Message[object]) -> None:
+        arrived.append((order["id"], message.key))
+
+    for words in REFERENCE:
+        if words[0] in ("SADD", "XADD"):
+            typed(own_redis, words)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            while not arrived:
+                await anyio.sleep(0.01)
+    assert arrived == [("o-2", "o-2")]
+
+
+async def test_what_another_language_says_live_is_heard(own_redis: RedisServer) -> None:
+    heard: list[object] = []
+    bus = Bus(own_redis.url.replace("redis://", "redis+pubsub://"), service="dashboard")
+
+    @bus.subscribe("order.*", broadcast=True)
+    async def show(order: dict[str, object]) -> None:
+        heard.append(order["id"])
+
+    (words,) = (words for words in REFERENCE if words[0] == "PUBLISH")
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            typed(own_redis, words)
+            while not heard:
+                await anyio.sleep(0.01)
+    assert heard == ["o-3"]
+
+
+async def test_the_reader_in_another_language_reads(own_redis: RedisServer, tmp_path: Path) -> None:
+    """The shell of the page shows it, too."""
+    async with Bus(own_redis.url, service="shop") as bus:
+        await bus.publish("order.placed", {"id": "o-1", "total": 99.5}, key="o-1")
+    (shown,) = (words for words in REFERENCE if words[0] == "XRANGE")
+    assert '"type":"order.placed"' in typed(own_redis, shown)
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node.js")
+    (program,) = re.findall(
+        r"^```javascript\n(.*?)^```$",
+        (DOCS / "reference/redis.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    (tmp_path / "read.js").write_text(program)
+    done = await anyio.run_process(
+        [node, str(tmp_path / "read.js")],
+        env={**os.environ, "REDIS_PORT": str(own_redis.port)},
+        check=False,
+    )
+    assert done.stdout == b"order.placed o-1 99.5\n", done.stderr
