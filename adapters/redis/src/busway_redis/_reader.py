@@ -15,6 +15,7 @@ from typing import Any
 
 from busway import TransportError
 
+from ._aside import GONE, Aside
 from ._errors import Refused
 from ._feed import RedisFeed
 from ._link import Link
@@ -27,7 +28,6 @@ _log = logging.getLogger("busway.redis")
 
 _LONGEST_BLOCK = 0.5
 _UNSEEN_AT_ONCE = 200
-_GONE = {"NOGROUP", "UNBLOCKED"}
 _PAUSE = 1.0
 
 
@@ -42,6 +42,7 @@ class Reader:
         self.sources: dict[bytes, Source] = {}
         """By key. Retries and replies first: they have waited longest."""
         self._mend = mend
+        self._aside = Aside(feed)
         # An answer that is waited for must not look like one that does not come.
         self.block = min(_LONGEST_BLOCK, feed.timeout / 4)
         self._mended_at = float("-inf")
@@ -56,6 +57,7 @@ class Reader:
     def remove(self, source: Source) -> None:
         """Not that stream any more."""
         self.sources = {k: s for k, s in self.sources.items() if s is not source}
+        self._aside.remove(source)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,6 +69,8 @@ class Reader:
                 if self._unsure:
                     await self._look_through()
                     self._unsure = False
+                if self._aside.waits:
+                    await self._bring_back()
                 await self._read()
             except Refused as error:
                 await self._refused(error)
@@ -119,20 +123,35 @@ class Reader:
                     break
                 first = f"({owned[-1][0].decode()}"
 
+    async def _bring_back(self) -> None:
+        for source in await self._aside.come_back():
+            self.add(source)
+            await self._mend(source)
+
     async def _refused(self, error: Refused) -> None:
-        """A group or a stream that somebody took away is made again, where nothing is lost."""
+        """A group or a stream that somebody took away is made again, where nothing is lost. What is
+        no stream any more is left out."""
         since = time.monotonic() - self._mended_at
-        if error.code not in _GONE or since < _PAUSE:
-            self._feed.broken(error)
-            return
+        try:
+            if error.code in GONE and since >= _PAUSE:
+                await self._mend_all(error)
+            elif error.retryable or not await self._leave_out():
+                self._feed.broken(error)
+        except TransportError as again:
+            self._feed.broken(again)
+
+    async def _mend_all(self, error: Refused) -> None:
         self._mended_at = time.monotonic()
         _log.error(
             "group %r: %s. Its groups are made again, from the last entry that was read",
             self._feed.group.name,
             error,
         )
-        try:
-            for source in list(self.sources.values()):
-                await self._mend(source)
-        except TransportError as again:
-            self._feed.broken(again)
+        for source in list(self.sources.values()):
+            await self._mend(source)
+
+    async def _leave_out(self) -> bool:
+        """Whether there is something that can be read without what cannot."""
+        out = await self._aside.sort_out(self.sources.values())
+        self.sources = {k: s for k, s in self.sources.items() if s not in out}
+        return bool(out)

@@ -41,6 +41,8 @@ MOVE = Script(
 -- KEYS: source, target. ARGV: group, consumer, id, 'stream' or score, then fields or one member.
 -- 0: somebody else has it, and nothing was written.
 if not owned(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then return 0 end
+-- A full server lets a script write that has written: this changes nothing that it may not.
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')
 if ARGV[4] == 'stream' then
   redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5))
 else
@@ -60,6 +62,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local moved, next_due = 0, -1
 for i = 1, #KEYS, 2 do
   local due = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, ARGV[1])
+  -- As above, so that what is due can be handled, which makes room.
+  if #due > 0 then redis.call('ZREM', KEYS[i], '') end
   for _, member in ipairs(due) do
     local fields = cmsgpack.unpack(member)
     table.remove(fields, 1)
@@ -203,7 +207,8 @@ return owned
 
 SWEEP = Script(
     """
--- KEYS: stream. ARGV: group, idle (ms). Forgets consumers that own nothing and have been silent.
+-- KEYS: stream. ARGV: group, idle (ms), 1 if no other group reads the stream. Forgets consumers that
+-- own nothing and have been silent, and what was handled where its removal was lost on the way.
 local swept = 0
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}
@@ -212,6 +217,18 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
     swept = swept + 1
   end
+end
+if ARGV[3] ~= '1' then return swept end
+local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
+if #groups ~= 1 then return swept end
+local group = {}
+for i = 1, #groups[1], 2 do group[groups[1][i]] = groups[1][i + 1] end
+local last = group['last-delivered-id']
+if group['pending'] > 0 then
+  redis.call('XTRIM', KEYS[1], 'MINID', '=', redis.call('XPENDING', KEYS[1], ARGV[1])[2])
+else
+  redis.call('XTRIM', KEYS[1], 'MINID', '=', last)
+  redis.call('XDEL', KEYS[1], last)
 end
 return swept
 """
@@ -224,6 +241,7 @@ ANNOUNCE = Script(
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[1] ~= '' then
+  redis.call('HDEL', KEYS[1], '')  -- as above: who listens to a full server lives, too
   redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
 end
 local living = {}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from random import uniform
+from typing import TypeVar
 
 from busway import TransportError
 
 from ._claiming import Claiming
+from ._errors import Refused
 from ._feed import RedisFeed
 from ._joining import PRESENCE, Joining
 from ._keys import Keys
@@ -21,7 +23,11 @@ __all__ = ["Tending"]
 
 _log = logging.getLogger("busway.redis")
 
+_T = TypeVar("_T")
+
 _TICK = 0.25
+_AGAIN = 1.0
+"""Seconds after which is tried again what failed."""
 _MOVED_AT_ONCE = 500
 _UNWANTED = 1.0
 _SWEEP = 60.0
@@ -43,8 +49,10 @@ class Tending:
         self._claiming = Claiming(feed)
         self._poked = asyncio.Event()
         self._next_due = _TICK
-        self._troubled = False
+        self._failing: set[str] = set()
         self._jobs: list[tuple[str, Callable[[], Awaitable[None]], Callable[[], float]]] = [
+            ("move", self._move_due, lambda: 0.0),
+            ("go on", self._go_on, lambda: 0.0),
             ("claim", self._claim_all, lambda: feed.lease / 4 * uniform(0.8, 1.2)),
             ("extend", self._extend, lambda: feed.lease / 3),
             ("discover", self._discover, lambda: _TICK),
@@ -62,16 +70,7 @@ class Tending:
         for name, _, every in self._jobs:
             self._at[name] = now + (0.0 if name == "claim" else every())
         while True:
-            try:
-                await self._once()
-                if self._troubled:
-                    self._troubled = False
-                    _log.warning("group %r: tended again", self._feed.group.name)
-            except TransportError as error:
-                if not self._troubled:
-                    _log.warning("group %r: not tended now: %s", self._feed.group.name, error)
-                self._troubled = True
-                await asyncio.sleep(_TICK)
+            await self._once()
             await self._sleep()
 
     async def _sleep(self) -> None:
@@ -81,15 +80,48 @@ class Tending:
         self._poked.clear()
 
     async def _once(self) -> None:
-        await self._move_due()
-        if len(self._feed.ready.suspects) < Claiming.ENOUGH // 2:
-            for source in list(self._feed.sources.values()):
-                if source.cursor not in _BEGINNING:  # there was no room for all of it
-                    await self._claiming.left_behind(source)
         for name, do, every in self._jobs:
             if time.monotonic() >= self._at[name]:
                 self._at[name] = time.monotonic() + every()
-                await do()
+                if not await self._do(name, do):
+                    return
+
+    async def _do(self, name: str, do: Callable[[], Awaitable[None]]) -> bool:
+        """False: nothing can be done now. What is refused stops nothing else."""
+        try:
+            await do()
+        except TransportError as error:
+            if not self._failing:
+                _log.warning("group %r: not tended now: %s", self._feed.group.name, error)
+            self._failing.add(name)
+            self._at[name] = time.monotonic() + _AGAIN
+            return isinstance(error, Refused)
+        if name in self._failing:
+            self._failing.remove(name)
+            if not self._failing:
+                _log.warning("group %r: tended again", self._feed.group.name)
+        return True
+
+    async def _go_on(self) -> None:
+        """There was no room for all that was left behind."""
+        if len(self._feed.ready.suspects) < Claiming.ENOUGH // 2:
+            await self._each(
+                self._claiming.left_behind,
+                [s for s in self._feed.sources.values() if s.cursor not in _BEGINNING],
+            )
+
+    async def _each(self, do: Callable[[_T], Awaitable[object]], every: Iterable[_T]) -> None:
+        """What one is refused for is no reason to leave out the others."""
+        refused: Refused | None = None
+        for one in every:
+            try:
+                await do(one)
+            except Refused as error:
+                if error.retryable:
+                    raise  # it is the server
+                refused = error
+        if refused is not None:
+            raise refused
 
     async def _move_due(self) -> None:
         """What is due goes where it is read: a group's retries to its own stream, an event that was
@@ -100,22 +132,23 @@ class Tending:
             waits = _waiting_room(keys, source, feed.group.name)
             if waits is not None:
                 pairs += (waits, source.key)
-        wait = _TICK * 1000
-        step = 2 if feed.topology.one_slot else len(pairs) or 2
-        for first in range(0, len(pairs), step):
-            while True:
-                some = pairs[first : first + step]
-                moved, next_due = await feed.topology.script(DUE, some, (_MOVED_AT_ONCE,))
-                if next_due >= 0:
-                    wait = min(wait, next_due)
-                if moved < _MOVED_AT_ONCE:
-                    break
-        self._next_due = max(0.001, wait / 1000)
+        self._next_due = _TICK
+        step = 2 if feed.topology.one_slot or "move" in self._failing else len(pairs) or 2
+        await self._each(
+            self._move, [pairs[first : first + step] for first in range(0, len(pairs), step)]
+        )
+
+    async def _move(self, pairs: list[str]) -> None:
+        while True:
+            moved, next_due = await self._feed.topology.script(DUE, pairs, (_MOVED_AT_ONCE,))
+            if next_due >= 0:
+                self._next_due = min(self._next_due, max(0.001, next_due / 1000))
+            if moved < _MOVED_AT_ONCE:
+                return
 
     async def _claim_all(self) -> None:
         """Take over what nobody has prolonged for a lease."""
-        for source in list(self._feed.sources.values()):
-            await self._claiming.left_behind(source)
+        await self._each(self._claiming.left_behind, list(self._feed.sources.values()))
 
     async def _extend(self) -> None:
         """What is fetched ahead is ours as long as we say so."""
@@ -140,10 +173,12 @@ class Tending:
 
     async def _sweep(self) -> None:
         """Forget the names of processes that are gone."""
+        await self._each(self._sweep_one, list(self._feed.sources.values()))
+
+    async def _sweep_one(self, source: Source) -> None:
         feed = self._feed
-        idle = round(10 * feed.lease * 1000)
-        for source in list(feed.sources.values()):
-            await feed.topology.script(SWEEP, [source.key], (feed.group.name, idle))
+        args = (feed.group.name, round(10 * feed.lease * 1000), int(source.deletes))
+        await feed.topology.script(SWEEP, [source.key], args)
 
 
 def _waiting_room(keys: Keys, source: Source, group: str) -> str | None:
