@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from busway import TransportError
-from busway.transport import Delivery, Group, Outgoing
+from busway import Envelope, TransportError
+from busway.transport import Delivery, Group, Outgoing, Purpose
 
 from ._answers import answers, unheard
 from ._keys import Keys
@@ -71,6 +71,7 @@ class RedisFeed:
         """What reads and tends."""
         self._arrival = asyncio.Event()
         self._trouble: TransportError | None = None
+        self._waiting = False
 
     def __repr__(self) -> str:
         return f"<RedisFeed of group {self.group.name!r}>"
@@ -106,7 +107,11 @@ class RedisFeed:
     async def _wait(self) -> None:
         self._arrival.clear()
         self.demand.set()
-        await self._arrival.wait()
+        self._waiting = True
+        try:
+            await self._arrival.wait()
+        finally:
+            self._waiting = False
 
     def _started(self, taken: list[Delivery]) -> list[Delivery]:
         """Without those of a shard that is not ours any more: its next owner has them."""
@@ -143,7 +148,7 @@ class RedisFeed:
 
     def arrived(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
         """New entries, read for the first time by anybody."""
-        if source.lease is not None and source.lease.ended:
+        if source.loan is not None and source.loan.revoked:
             return  # whoever has it next takes them over
         held, append = source.held, self.ready.fresh.append
         id = b""
@@ -161,7 +166,7 @@ class RedisFeed:
 
     def taken_over(self, source: Source, entries: Iterable[Sequence[Any]], at: float) -> None:
         """Entries that somebody had before: each with how often it was handed out."""
-        if source.lease is not None and source.lease.ended:
+        if source.loan is not None and source.loan.revoked:
             return
         more: list[Delivery] = []
         for id, count, fields in entries:
@@ -193,10 +198,11 @@ class RedisFeed:
             unheard(self.topology.begin(source.key, "XDEL", source.key, id))
 
     def broken(self, error: TransportError) -> None:
-        """Nothing can be read now: the next ``receive`` says so."""
+        """Nothing can be read now: whoever waits is told. Who comes later finds out anew."""
         self.demand.clear()
-        self._trouble = error
-        self._arrival.set()
+        if self._waiting or not error.retryable:
+            self._trouble = error
+            self._arrival.set()
 
     # --- settling ---------------------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class RedisFeed:
         source, id, _ = delivery.receipt
         if id not in source.held:
             return False
-        key, rest = move_arguments(self.keys, source, item)
+        key, rest = move_arguments(self.keys, source, item, theirs=self._is_theirs(source, item))
         moved = await self.topology.script(
             MOVE, [source.key, key], (self.group.name, self.member, id, *rest)
         )
@@ -300,6 +306,17 @@ class RedisFeed:
             self.poke()
         delivery.expired = delivery.expired or not moved
         return bool(moved)
+
+    def _is_theirs(self, source: Source, item: Outgoing) -> bool:
+        """Whether it is tried again by another member, because no handler is here: only the owner
+        of a shard reads what is in it."""
+        content = item.content
+        return (
+            source.loan is not None
+            and item.address.purpose is Purpose.RETRY
+            and isinstance(content, Envelope)
+            and not self.group.matches(content.type)
+        )
 
     async def extend(self, deliveries: Sequence[Delivery], /) -> Sequence[Delivery]:
         by_source: dict[Source, dict[bytes, Delivery]] = {}

@@ -116,6 +116,9 @@ class Groups:
         retry = [keys.retry(each, name, shard) for each, shard in places]
         delay = [keys.delay(each, name, shard) for each, shard in places]
         dead = [keys.dead(each, name, shard) for each, shard in places]
+        if keys.shards > 1:
+            retry += [keys.passed(each, name, shard) for each, shard in places]
+            delay += [keys.passing(each, name, shard) for each, shard in places]
         retry.append(keys.reply(name))
         told = await _tolerant([begin(k, "XINFO", "GROUPS", k) for k in retry], self._timeout)
         waiting = await _tolerant([begin(k, "ZCARD", k) for k in delay], self._timeout)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from busway import TransportError
-from busway.transport import Group, Start
+from busway.transport import Group, Loan, Start
 
 from ._answers import answers, answers_or_refusals
 from ._errors import Refused
@@ -85,6 +85,9 @@ class Joining:
             for shard in shards:
                 key = self._keys.retry(channel, group.name, shard)
                 sources.append(Source(key, channel, shard, key, deletes=True))
+                if self._keys.shards > 1:
+                    key = self._keys.passed(channel, group.name, shard)
+                    sources.append(_unleased(Source(key, channel, shard, key, deletes=True)))
         for channel in sorted(new):
             for shard in shards:
                 bell = self._keys.retry(channel, group.name, shard)
@@ -105,6 +108,8 @@ class Joining:
         name = self._feed.group.name
         key = self._keys.reply(name)
         sources = [Source(key, _REPLIES, 0, key, deletes=True)]
+        if self._keys.shards > 1:
+            _unleased(sources[0])
         await self._create(sources, "0")
         return sources
 
@@ -214,12 +219,22 @@ async def destroy(topology: Topology, keys: Keys, group: str, timeout: float) ->
                 keys.retry(name, group, shard),
                 keys.delay(name, group, shard),
                 keys.dead(name, group, shard),
+                keys.passed(name, group, shard),
+                keys.passing(name, group, shard),
+                keys.lease(name, group, shard),
+                keys.fence(name, group, shard),
             ):
                 begun.append(topology.begin(key, "DEL", key))
-    for key in (keys.reply(group), joined, keys.members(group)):
+    for key in (keys.reply(group), joined, keys.members(group), keys.sharing(group)):
         begun.append(topology.begin(key, "DEL", key))
     await answers_or_refusals(begun, timeout)  # refused is what is not there
     await answers([topology.begin(keys.groups, "HDEL", keys.groups, group)], timeout)
+
+
+def _unleased(source: Source) -> Source:
+    """Members share it. All that a feed lends has a loan, or nothing has."""
+    source.loan = Loan()
+    return source
 
 
 def first_id(start: Start) -> str:

@@ -68,6 +68,15 @@ class Keys:
         """A stream: what a group gave up on."""
         return f"{self.stream(channel, shard)}:dead:{group}"
 
+    def passed(self, channel: str, group: str, shard: int) -> str:
+        """A stream that all members read: what the owner of a shard has no handler for, and another
+        member has."""
+        return f"{self.stream(channel, shard)}:pass:{group}"
+
+    def passing(self, channel: str, group: str, shard: int) -> str:
+        """A sorted set: the same, before it is due."""
+        return f"{self.stream(channel, shard)}:passing:{group}"
+
     def lease(self, channel: str, group: str, shard: int) -> str:
         """A string with an end: who of a group has this shard now."""
         return f"{self.stream(channel, shard)}:lease:{group}"

@@ -28,7 +28,7 @@ class Lease:
 
     @property
     def ended(self) -> bool:
-        """Whether somebody else may have it. While it is given up, what runs of it is still ours."""
+        """Whether somebody else may have it. What runs of one that is given up is still ours."""
         until = self.loan.until
         return self.over or (until is not None and time.monotonic() >= until)
 

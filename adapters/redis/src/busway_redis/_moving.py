@@ -30,9 +30,18 @@ def delayed(item: Outgoing) -> tuple[int, bytes]:
     return round(item.due * 1000), _packed(fields)
 
 
-def move_arguments(keys: Keys, source: Source, item: Outgoing) -> tuple[str, Sequence[Argument]]:
-    """The target in the slot of the source, and what the script writes there."""
-    shard = source.shard
+def move_arguments(
+    keys: Keys, source: Source, item: Outgoing, *, theirs: bool = False
+) -> tuple[str, Sequence[Argument]]:
+    """The target in the slot of the source, and what the script writes there. ``theirs``: it is to
+    leave the shard, for a member that handles it."""
+    shard, address = source.shard, item.address
+    if theirs:
+        group = address.group or ""
+        if is_due(item):
+            return keys.passed(address.channel, group, shard), ("stream", *fields_of(item))
+        score, member = delayed(item)
+        return keys.passing(address.channel, group, shard), (score, member)
     if item.address.purpose is Purpose.DEAD or is_due(item):
         return keys.of(item.address, shard), ("stream", *fields_of(item))
     score, member = delayed(item)

@@ -5,9 +5,9 @@ Each looks at the lease first: whoever has lost it, and does not know yet, chang
 
 from __future__ import annotations
 
-from ._scripts import ANNOUNCE, CLAIM, Script
+from ._scripts import CLAIM, Script
 
-__all__ = ["DONE", "FREE_LEASE", "READ", "RENEW", "SEIZE", "SHARE", "TAIL", "TAKE"]
+__all__ = ["DONE", "FREE_LEASE", "READ", "RENEW", "SEIZE", "TAIL", "TAKE"]
 
 TAKE = Script(
     """
@@ -45,8 +45,12 @@ return lost
 
 FREE_LEASE = Script(
     """
--- KEYS: lease. ARGV: value.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+-- KEYS: lease. ARGV: what stands in it, '' for anything that this member took, member.
+local holder = redis.call('GET', KEYS[1])
+if not holder then return 0 end
+local mine = holder == ARGV[1]
+if ARGV[1] == '' then mine = string.match(holder, '^%d+ %S+ (.*)$') == ARGV[2] end
+if not mine then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 )
@@ -79,7 +83,8 @@ TAIL = Script(
 local tails = {}
 for i, key in ipairs(KEYS) do
   tails[i] = '0-0'
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  for _, flat in ipairs(groups.err and {} or groups) do
     local group = {}
     for j = 1, #flat, 2 do group[flat[j]] = flat[j + 1] end
     if group['name'] == ARGV[1] then tails[i] = group['last-delivered-id'] end
@@ -110,12 +115,4 @@ SEIZE = Script(
 if redis.call('GET', KEYS[#KEYS]) ~= ARGV[#ARGV] then return false end
 """
     + CLAIM.text
-)
-
-SHARE = Script(
-    """
--- As below. The first write is one that a full server allows.
-redis.call('HDEL', KEYS[1], '')
-"""
-    + ANNOUNCE.text
 )

@@ -35,6 +35,8 @@ from ._place import place_of
 from ._publishing import Publishing
 from ._reader import Reader
 from ._retention import Retention
+from ._shard_reader import ShardReader
+from ._shards import Shards
 from ._source import Source
 from ._tending import Tending
 from ._topology import Topology, topology_of
@@ -183,40 +185,53 @@ class Listening:
         self._retention = retention
         self._readers: dict[str, Reader] = {}
         """By the slot they read from; one for all where slots do not matter."""
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._shards = Shards(feed, self._read, joining.mend, self._run)
 
     async def start(self) -> None:
         """Raises TransportError when the group cannot be joined."""
         sources = await self._joining.join()
-        self._feed.sources = {source.key: source for source in sources}
+        shared = [source for source in sources if not self._is_leased(source)]
+        self._feed.sources = {source.key: source for source in shared}
         tending = Tending(self._feed, self._joining, self._add)
         # What was given back before is older than what is new.
-        self._feed.heard = {source.channel for source in sources}
+        self._feed.heard = {source.channel for source in shared}
         await self._feed.claim()
         self._add(sources)
+        if self._feed.keys.shards > 1:
+            await self._shards.start()
         self._run(tending.run())
         self._run(self._retention.run(self._feed.member))
 
     def _run(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        self._tasks.add(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        """A task of ours that ends by itself has met what it does not know."""
+        """A task of ours that fails by itself has met what it does not know."""
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             broken = TransportError(f"{self._feed!r}: {error!r}", retryable=False)
             broken.__cause__ = error
             self._feed.broken(broken)
 
+    def _is_leased(self, source: Source) -> bool:
+        return self._feed.keys.shards > 1 and source.loan is None
+
     def _add(self, sources: list[Source]) -> None:
+        self._shards.offer(filter(self._is_leased, sources))
+        self._read([source for source in sources if not self._is_leased(source)])
+
+    def _read(self, sources: list[Source]) -> None:
         for source in sources:
             self._feed.sources[source.key] = source
             slot = _tag(source.key) if self._feed.topology.one_slot else ""
             reader = self._readers.get(slot)
             if reader is None:
                 link: Link = self._feed.topology.reader(source.key)
-                reader = self._readers[slot] = Reader(self._feed, link, self._joining.mend)
+                kind = ShardReader if self._feed.keys.shards > 1 else Reader
+                reader = self._readers[slot] = kind(self._feed, link, self._joining.mend)
                 self._run(reader.run())
             reader.add(source)
 
@@ -227,20 +242,23 @@ class Listening:
                 del self._feed.sources[source.key]
                 for reader in self._readers.values():
                     reader.remove(source)
+        self._shards.forget(gone)
         self._add(await self._joining.discover())
         await self._joining.announce()
 
     async def stop(self) -> None:
         """Stop reading, then give everything back."""
         await self.die()
+        await self._shards.stop()
         await self._joining.leave()
 
     async def die(self) -> None:
         """Stop without a word: what was lent comes again when the lease is over."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         for reader in self._readers.values():
             with contextlib.suppress(TransportError):
                 await reader.link.close()
