@@ -122,8 +122,8 @@ async def test_what_is_acknowledged_while_it_is_prolonged_is_not_lost(
     async with entered(redis_server) as transport, transport.listen(group()) as feed:
         await send(transport, *range(20))
         for delivery in await received(feed, 20):
-            told = await asyncio.gather(feed.ack([delivery]), feed.extend([delivery]))
-            assert told == [0, []]
+            lost, gone = await asyncio.gather(feed.ack([delivery]), feed.extend([delivery]))
+            assert (lost, list(gone)) == (0, [])
             assert not delivery.lost
 
 

@@ -19,8 +19,7 @@ async def answers(begun: Sequence[asyncio.Future[Any]], timeout: float) -> list[
         return [await future for future in begun]
     finally:
         timer.cancel()
-        for future in begun:
-            unheard(future)
+        _drop(begun)
 
 
 async def answers_or_refusals(begun: Sequence[asyncio.Future[Any]], timeout: float) -> list[Any]:
@@ -35,8 +34,7 @@ async def answers_or_refusals(begun: Sequence[asyncio.Future[Any]], timeout: flo
                 told.append(refused)
     finally:
         timer.cancel()
-        for future in begun:
-            unheard(future)
+        _drop(begun)
     return told
 
 
@@ -56,10 +54,15 @@ class Deadlines:
         self._give_up = give_up
         self._line: deque[tuple[float, asyncio.Future[Any], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def watch(self, future: asyncio.Future[Any], timeout: float) -> None:
         """Give it up when it is not done in time."""
         loop = future.get_loop()
+        if loop is not self._loop:
+            # What another loop waited for, nobody waits for any more.
+            self._line.clear()
+            self._loop, self._timer = loop, None
         when, line = loop.time() + timeout, self._line
         while line and line[0][1].done():
             line.popleft()
@@ -82,6 +85,13 @@ class Deadlines:
                     return
                 self._give_up(future, timeout)
             line.popleft()
+
+
+def _drop(begun: Sequence[asyncio.Future[Any]]) -> None:
+    """Nobody waits for these any more: what was not sent need not be."""
+    for future in begun:
+        future.cancel()
+        unheard(future)
 
 
 def _look(future: asyncio.Future[Any]) -> None:

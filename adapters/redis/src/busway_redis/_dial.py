@@ -35,14 +35,27 @@ _CONNECT_TIMEOUT: Final = 5.0
 _KEEPALIVE: Final = ("socket_keepalive", "socket_keepalive_options", "socket_type")
 
 
-class _TlsConnection(SSLConnection):
-    """It does not wait for the other side's farewell, which may never come."""
+class _Abrupt(AbstractConnection):
+    """It waits neither for the other side's farewell nor for room to send what is left: neither may
+    ever come."""
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
         writer = self._writer
         await super().disconnect(*args, **kwargs)
         if writer is not None:
             writer.transport.abort()
+
+
+class _PlainConnection(_Abrupt, Connection):
+    pass
+
+
+class _SocketConnection(_Abrupt, UnixDomainSocketConnection):
+    pass
+
+
+class _TlsConnection(_Abrupt, SSLConnection):
+    pass
 
 
 class Dialer:
@@ -75,7 +88,7 @@ class Dialer:
         options = self._options
         given: dict[str, Any] = {"host": node.host, "port": node.port, "db": options.database}
         given |= self._login(options.user, options.password)
-        kind = _TlsConnection if options.tls else Connection
+        kind = _TlsConnection if options.tls else _PlainConnection
         return lambda: self._connect(str(node), kind, given)
 
     def to_socket(self, path: str) -> Dial:
@@ -83,7 +96,7 @@ class Dialer:
         options = self._options
         given: dict[str, Any] = {"path": path, "db": options.database}
         given |= self._login(options.user, options.password)
-        return lambda: self._connect(path, UnixDomainSocketConnection, given)
+        return lambda: self._connect(path, _SocketConnection, given)
 
     def to_sentinel(self, node: Node) -> Dial:
         """To a Sentinel, which has users of its own."""
@@ -91,7 +104,7 @@ class Dialer:
         given: dict[str, Any] = {"host": node.host, "port": node.port, "credential_provider": None}
         given |= _named(options.sentinel_user, options.sentinel_password)
         tls = options.tls if options.sentinel_tls is None else options.sentinel_tls
-        kind = _TlsConnection if tls else Connection
+        kind = _TlsConnection if tls else _PlainConnection
         return lambda: self._connect(f"Sentinel {node}", kind, given)
 
     def _login(self, user: str | None, password: Secret | None) -> dict[str, Any]:
@@ -117,7 +130,7 @@ class Dialer:
         common = self._common
         if not issubclass(kind, SSLConnection):
             common = {name: common[name] for name in common if not name.startswith("ssl_")}
-        if kind is UnixDomainSocketConnection:
+        if issubclass(kind, UnixDomainSocketConnection):
             common = {name: common[name] for name in common if name not in _KEEPALIVE}
         connection = kind(**{**common, **given})
         if isinstance(connection, SSLConnection):
@@ -129,9 +142,9 @@ class Dialer:
 
     def _check(self) -> None:
         options = self._options
-        kind: type[AbstractConnection] = Connection
+        kind: type[AbstractConnection] = _PlainConnection
         if options.path is not None:
-            kind = UnixDomainSocketConnection
+            kind = _SocketConnection
         elif options.tls or options.sentinel_tls:
             kind = _TlsConnection
         try:

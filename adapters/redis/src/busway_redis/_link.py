@@ -29,6 +29,8 @@ Argument = str | bytes | int | float
 _packed: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 _FIRST_WAIT = 0.05
 _LONGEST_WAIT = 2.0
+_LOOKS = 4
+"""How often in a timeout it is looked whether a server answers."""
 
 
 class Link:
@@ -60,8 +62,8 @@ class Link:
     def begin(self, *command: Argument) -> asyncio.Future[Any]:
         """Queue a command for this turn's write. The caller brings the deadline; see ``give_up``.
 
-        The future raises NotSent, Unanswered or Refused. Cancelling it does not take the command
-        back.
+        The future raises NotSent, Unanswered or Refused. Cancelling it takes the command back only
+        while there is no connection.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed:
@@ -105,11 +107,12 @@ class Link:
         """Hang up. What was not answered by now never will be."""
         self._closed = True
         serving, self._serving = self._serving, None
-        if serving is not None:
-            serving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+        try:
+            if serving is not None:
+                serving.cancel()
                 await asyncio.wait([serving])
-        self._fail(NotSent(f"{self.name}: the connection was closed"))
+        finally:
+            self._fail(NotSent(f"{self.name}: the connection was closed"))
 
     # --- while there is something to do, or a connection ------------------------------------------
 
@@ -128,38 +131,40 @@ class Link:
                     wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(failures, 10))
                     # Whoever waits here brought a deadline of its own.
                     await asyncio.sleep(wait * (0.5 + random() / 2))
+                    self._forget_given_up()
                     continue
+                self._forget_given_up()
                 failures, self._trouble = 0, None
                 self.connections += 1
                 await self._converse(connection)
         finally:
             self._serving = None
 
+    def _forget_given_up(self) -> None:
+        """What nobody waits for any more was never sent, and is not sent later."""
+        self._queued = {each: told for each, told in self._queued.items() if not each.done()}
+
     async def _converse(self, connection: AbstractConnection) -> None:
         """Until the connection breaks, or the link is closed."""
         loop = asyncio.get_running_loop()
         reading = loop.create_task(self._read(connection))
-        reading.add_done_callback(self._broken)
+        # Tasks of their own: who waits for room to write would not see that nothing is read.
+        writing = loop.create_task(self._write(connection, reading))
         watchdog = loop.create_task(self._watch(reading))
-        error: Exception | None = None
         try:
-            await self._write(connection, reading)
-        except (RedisError, OSError) as broken:
-            error = broken
+            await asyncio.wait([reading, writing], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._wake = None
-            watchdog.cancel()
-            reading.cancel()
+            tasks = (writing, reading, watchdog)
+            for task in tasks:
+                task.cancel()
             try:
-                await asyncio.wait([reading, watchdog])
+                await asyncio.wait(tasks)
             finally:
                 # However this ends: it may be closed while it tidies up.
                 with contextlib.suppress(RedisError, OSError):  # it is broken, or to be closed
                     await connection.disconnect(nowait=True)
-                if error is None and reading.done() and not reading.cancelled():
-                    found = reading.exception()
-                    error = found if isinstance(found, Exception) else None
-                self._lose(error)
+                self._lose(_failure_of(writing) or _failure_of(reading))
 
     def _lose(self, error: Exception | None) -> None:
         """What was written and not answered: nobody knows."""
@@ -171,12 +176,6 @@ class Link:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(lost)
-
-    def _broken(self, reading: asyncio.Task[None]) -> None:
-        """Nothing can be read any more: whoever waits for commands looks again."""
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-        self._wake = None
 
     async def _write(self, connection: AbstractConnection, reading: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
@@ -215,14 +214,18 @@ class Link:
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
         """A server that answers nothing for the whole timeout is gone, whatever TCP believes."""
-        first, seen = None, -1
+        first, seen, looks = None, -1, 0
         while True:
-            await asyncio.sleep(self._timeout / 2)
+            await asyncio.sleep(self._timeout / _LOOKS)
             head = self._waiting[0] if self._waiting else None
-            if head is not None and head is first and seen == self._answers:
+            if head is None or head is not first or seen != self._answers:
+                # It may have been asked just now: this look does not count.
+                first, seen, looks = head, self._answers, 0
+                continue
+            looks += 1
+            if looks == _LOOKS:
                 reading.cancel()
                 return
-            first, seen = head, self._answers
 
     def _fail(self, error: Exception) -> None:
         queued, self._queued = self._queued, {}
@@ -230,3 +233,11 @@ class Link:
             if not future.done():
                 future.set_exception(error)
         self._waiting.clear()
+
+
+def _failure_of(task: asyncio.Task[None]) -> Exception | None:
+    """What a task that has ended raised."""
+    if not task.done() or task.cancelled():
+        return None
+    error = task.exception()
+    return error if isinstance(error, Exception) else None
