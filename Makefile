@@ -20,7 +20,7 @@ SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-lowest check lint format-check types mypy pyright layers \
+.PHONY: help venv demo demo-redis test test-lowest check lint format-check types mypy pyright layers \
 	links docs-strict sizes format bench fuzz chaos docs serve lock clean
 
 help: ## Show this list
@@ -35,8 +35,12 @@ $(STAMP): pyproject.toml $(ADAPTERS) constraints.txt tools/make_venv.py tools/ne
 
 venv: $(STAMP) ## Make or refresh the virtual environment
 
-demo: $(STAMP) ## 27,004 real flights through the bus (ARGS="--limit 1000")
-	$(PY) -m examples.flights $(ARGS)
+demo: $(STAMP) ## 27,004 real flights through the bus (URL=redis://... ARGS="--limit 1000")
+	$(PY) -m examples.flights $(if $(URL),--url '$(URL)') $(ARGS)
+
+demo-redis: $(STAMP) ## The same over Redis, on a server of its own
+	@sh tools/need_redis.sh
+	$(PY) tools/with_redis.py $(PY) -m examples.flights $(ARGS)
 
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh

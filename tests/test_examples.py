@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.servers import RedisServer
+from tests.servers.plugin import started_or_skip
 
 __all__: list[str] = []
 
@@ -15,13 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
+@pytest.fixture(scope="module")
+def examples_redis() -> Iterator[RedisServer]:
+    """One that no other test has keys in: examples use the default prefix."""
+    with started_or_skip(RedisServer) as server:
+        yield server
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_ends_well(example: Path) -> None:
+def test_the_example_ends_well(example: Path, request: pytest.FixtureRequest) -> None:
     """With warnings as errors, as a person would start it, without a terminal to read from."""
+    url = {}
+    if "BUSWAY_URL" in example.read_text():
+        server: RedisServer = request.getfixturevalue("examples_redis")
+        server.command("FLUSHALL")
+        url["BUSWAY_URL"] = server.url
     done = subprocess.run(
         [sys.executable, "-W", "error", example],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **url, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
