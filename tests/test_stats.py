@@ -10,7 +10,7 @@ import pytest
 from busway import Bus, Message, Reject
 from busway.errors import PublishError, PublishUnknown
 from busway.memory import MemoryTransport
-from busway.testing import Flaky
+from busway.testing import Flaky, PartitionedLog
 from tests.facts import Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,18 @@ async def test_what_was_not_sent_and_what_may_have_been_are_counted_apart() -> N
         await bus.publish("a.b", 1)
     stats = bus.stats()
     assert (stats.published, stats.publish_failed, stats.publish_unknown) == (1, 1, 1)
+
+
+async def test_what_the_transport_counts_stands_beside_what_the_bus_counts() -> None:
+    bus = Bus(PartitionedLog(), service="shop")
+    assert bus.stats().transport == {"appended": 0}
+    async with bus:
+        await bus.publish("a.b", 1)
+    assert bus.stats().transport == {"appended": 1}
+
+
+def test_a_transport_that_counts_nothing_reports_nothing() -> None:
+    assert Bus().stats().transport == {}
 
 
 async def test_groups_tell_what_is_in_flight_and_what_waits() -> None:

@@ -123,7 +123,8 @@ class Bus(Publishing, Subscribing, Living):
         """What was counted since the bus was made, and its groups now."""
         parts = self._parts
         runners = list(parts.groups.runners.values())
-        return stats_of(parts.host.state.value, parts.runtime.counters, runners)
+        runtime = parts.runtime
+        return stats_of(parts.host.state.value, runtime.counters, runners, runtime.transport)
 
     def topology(self) -> Topology:
         """Every subscription of this bus."""

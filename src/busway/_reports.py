@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ._group import GroupRunner
 from ._runtime import Counters
+from .transport import Reports, Transport
 
 __all__ = ["GroupStats", "HandlerInfo", "Stats", "Topology", "stats_of", "topology_of"]
 
@@ -46,6 +49,8 @@ class Stats(msgspec.Struct, frozen=True):
     lost: int
     """Loans that ended before they were acknowledged: those events came again."""
     groups: tuple[GroupStats, ...]
+    transport: Mapping[str, int] = {}
+    """What only the transport can count, by names that it documents; empty where there is nothing."""
 
 
 class HandlerInfo(msgspec.Struct, frozen=True):
@@ -67,11 +72,14 @@ class Topology(msgspec.Struct, frozen=True):
     handlers: tuple[HandlerInfo, ...]
 
 
-def stats_of(state: str, counters: Counters, runners: list[GroupRunner]) -> Stats:
+def stats_of(
+    state: str, counters: Counters, runners: list[GroupRunner], transport: Transport
+) -> Stats:
     return Stats(
         state=state,
         **{name: getattr(counters, name) for name in Counters.__slots__},
         groups=tuple(_group(runner) for runner in runners),
+        transport=dict(transport.report()) if isinstance(transport, Reports) else {},
     )
 
 

@@ -34,6 +34,7 @@ from busway.transport import (
     Outgoing,
     Posts,
     Redelivers,
+    Reports,
     Rewinds,
     TakesClock,
     Transport,
@@ -47,8 +48,8 @@ __all__ = ["TestFlakyBus", "TestFlakyLog", "TestFlakyMemory", "pytestmark"]
 pytestmark = pytest.mark.anyio
 
 POWERS = [
-    *(Announces, Browses, Discards, Holds, Located, ManagesGroups, Posts, Rewinds),
-    *(TakesClock, Volatile),
+    *(Announces, Browses, Discards, Holds, Located, ManagesGroups, Posts, Reports),
+    *(Rewinds, TakesClock, Volatile),
 ]
 FEED_POWERS = [Extends, Follows, Moves, Redelivers]
 ADDRESS = Address("orders")

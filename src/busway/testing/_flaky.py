@@ -27,6 +27,7 @@ from busway.transport import (
     Port,
     Posts,
     Purpose,
+    Reports,
     Rewinds,
     Start,
     TakesClock,
@@ -180,6 +181,12 @@ class _Located(Flaky):
         return await self.around("location", self.inner.location)
 
 
+class _Reporting(Flaky):
+    def report(self) -> Mapping[str, int]:
+        found: Mapping[str, int] = self.inner.report()
+        return found
+
+
 class _Posting(Flaky):
     def port(self, topic: str, address: Address, /) -> Port:
         port = self.inner.port(topic, address)
@@ -214,6 +221,7 @@ _POWERS: dict[type, type[Flaky]] = {
     ManagesGroups: _Managing,
     Announces: _Announcing,
     Located: _Located,
+    Reports: _Reporting,
     Posts: _Posting,
     TakesClock: _Timed,
 }

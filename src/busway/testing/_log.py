@@ -50,8 +50,8 @@ class PartitionedLog:
     reading, and its letters keep the order they came in). ``patience`` is how many seconds a member
     may go on with what it is running after its partition was given to another.
 
-    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``, ``Located``; its feeds
-    ``Follows``.
+    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``, ``Located``,
+    ``Reports`` (``appended``: records written); its feeds ``Follows``.
     """
 
     def __init__(self, partitions: int = 4, *, patience: float = 5.0) -> None:
@@ -61,6 +61,7 @@ class PartitionedLog:
         self._cohorts: dict[str, Cohort] = {}
         self._round = itertools.count()
         self._users = 0
+        self._appended = 0
         self._location = f"log:{secrets.token_hex(8)}"
 
     async def __aenter__(self) -> Self:
@@ -101,7 +102,11 @@ class PartitionedLog:
         """Write bytes as a foreign producer does: whatever they are, and without a key."""
         self._write(address, Record(value, content_type, None, time.time()))
 
+    def report(self) -> Mapping[str, int]:
+        return {"appended": self._appended}
+
     def _write(self, address: Address, record: Record) -> None:
+        self._appended += 1
         log = self._logs.get(address)
         if log is None:
             width = 1 if address.purpose is Purpose.DEAD else self.partitions

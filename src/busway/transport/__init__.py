@@ -57,6 +57,7 @@ from ._items import Written as Written
 from ._powers import Announces as Announces
 from ._powers import Browsed as Browsed
 from ._powers import Browses as Browses
+from ._powers import ChannelState as ChannelState
 from ._powers import Discards as Discards
 from ._powers import GroupState as GroupState
 from ._powers import Holds as Holds
@@ -65,6 +66,7 @@ from ._powers import Located as Located
 from ._powers import ManagesGroups as ManagesGroups
 from ._powers import Port as Port
 from ._powers import Posts as Posts
+from ._powers import Reports as Reports
 from ._powers import Rewinds as Rewinds
 from ._powers import TakesClock as TakesClock
 from ._powers import Volatile as Volatile
@@ -80,6 +82,7 @@ __all__ = [
     "Announces",
     "Browsed",
     "Browses",
+    "ChannelState",
     "Clock",
     "Delivery",
     "Discards",
@@ -105,6 +108,7 @@ __all__ = [
     "Purpose",
     "Raw",
     "Redelivers",
+    "Reports",
     "Rewinds",
     "Start",
     "Story",

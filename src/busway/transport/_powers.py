@@ -20,6 +20,7 @@ __all__ = [
     "Announces",
     "Browsed",
     "Browses",
+    "ChannelState",
     "Discards",
     "GroupState",
     "Holds",
@@ -28,6 +29,7 @@ __all__ = [
     "ManagesGroups",
     "Port",
     "Posts",
+    "Reports",
     "Rewinds",
     "TakesClock",
     "Volatile",
@@ -140,6 +142,19 @@ class Posts(Protocol):
         ...
 
 
+class ChannelState(msgspec.Struct, frozen=True):
+    """What a broker knows of a group in one channel."""
+
+    name: str
+    lag: int | None
+    """As in ``GroupState``."""
+    pending: int | None
+    """As in ``GroupState``."""
+    oldest: float | None = None
+    """When the first event was written that the group has not handled (seconds since 1970, UTC);
+    None when there is none."""
+
+
 class GroupState(msgspec.Struct, frozen=True):
     """What a broker knows of a group."""
 
@@ -156,6 +171,11 @@ class GroupState(msgspec.Struct, frozen=True):
     """When the first of those is due (seconds since 1970, UTC)."""
     dead: int | None = None
     """Dead letters set aside for it."""
+    oldest: float | None = None
+    """When the first event was written that it has not handled, in any channel; None when there is
+    none, or the broker cannot tell."""
+    channels: tuple[ChannelState, ...] = ()
+    """The same for each channel, by name; none where the broker does not tell them apart."""
 
 
 @runtime_checkable
@@ -189,6 +209,20 @@ class Located(Protocol):
 
         Letters, digits and any of ``-_:./``, at most 128: a mark kept at the broker and made once,
         or the broker's own id; never an address, which others see in the headers.
+        """
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A transport that counts what only it sees: ``bus.stats().transport``."""
+
+    def report(self) -> Mapping[str, int]:
+        """What was counted in this process since the transport was made, and what is the case now,
+        by name. At once, whether it is open or not, and without asking the broker.
+
+        The names are the adapter's own (lower case and ``_``) and documented; each is there from
+        the beginning, with 0, so that who draws a curve has one.
         """
         ...
 

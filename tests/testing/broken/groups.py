@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -49,6 +49,8 @@ __all__ = [
     "LocatedByAnAddress",
     "MissesNewChannels",
     "RemovesAGroupThatListens",
+    "ReportsInWords",
+    "ReportsWhatHappenedOnly",
     "ShowsAReplyToAll",
     "ShowsARetryToAll",
 ]
@@ -336,3 +338,19 @@ class LocatedByAnAddress(BrokenLog):
 
     async def location(self) -> str:
         return "log://user:secret@host?partitions=4"
+
+
+class ReportsWhatHappenedOnly(BrokenLog):
+    """So that who draws a curve has none before the first trouble."""
+
+    caught_by = ("test_reports_has_its_names_from_the_beginning",)
+
+    def report(self) -> Mapping[str, int]:
+        return {name: number for name, number in super().report().items() if number}
+
+
+class ReportsInWords(BrokenLog):
+    caught_by = ("test_reports_are_numbers_by_name",)
+
+    def report(self) -> Mapping[str, int]:
+        return {"Records-Appended": 1}

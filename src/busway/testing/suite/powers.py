@@ -22,6 +22,7 @@ from busway.transport import (
     Outgoing,
     Purpose,
     Raw,
+    Reports,
     Rewinds,
     Story,
 )
@@ -202,6 +203,26 @@ class Powers(SuiteBase):
             missing("Located")
         location = await driver.transport.location()
         assert re.fullmatch(r"[A-Za-z0-9\-_:./]{1,128}", location), location
+
+    async def test_reports_has_its_names_from_the_beginning(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Reports):
+            missing("Reports")
+        names = set(transport.report())
+        async with driver.listen() as ear:
+            await driver.send(driver.event("first"))
+            await ear.take(1)
+            assert set(transport.report()) == names
+        assert set(transport.report()) == names
+
+    async def test_reports_are_numbers_by_name(self, driver: Driver) -> None:
+        if not isinstance(driver.transport, Reports):
+            missing("Reports")
+        await driver.send(driver.event("first"))
+        for name, number in driver.transport.report().items():
+            assert re.fullmatch("[a-z][a-z_]*", name), name
+            assert isinstance(number, int), name
+            assert number >= 0, name
 
 
 def _letters(driver: Driver, data: Iterable[object]) -> list[Outgoing]:
