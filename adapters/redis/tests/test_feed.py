@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -18,6 +19,7 @@ from busway.codec import JsonCodec
 from busway.transport import Address, Delivery, Group, Outgoing, Raw
 from busway_redis import RedisTransport, open_redis
 from busway_redis._feed import RedisFeed
+from busway_redis._source import Source
 from tests.servers import RedisServer
 
 __all__: list[str] = []
@@ -57,8 +59,19 @@ async def received(feed: RedisFeed, count: int) -> list[Delivery]:
     found: list[Delivery] = []
     with anyio.fail_after(PATIENCE):
         while len(found) < count:
-            found += await feed.receive(count - len(found))
+            with contextlib.suppress(TransportError):  # the core calls again, too
+                found += await feed.receive(count - len(found))
     return found
+
+
+async def back(server: RedisServer, transport: RedisTransport) -> None:
+    """The server was killed, is there again, and was reached."""
+    await asyncio.to_thread(server.restart, hard=True)
+    with anyio.fail_after(PATIENCE):
+        while True:
+            with contextlib.suppress(TransportError):
+                await transport.call("k", "PING")
+                return
 
 
 def data(deliveries: Sequence[Delivery]) -> list[Any]:
@@ -88,8 +101,7 @@ async def test_what_could_not_be_given_back_comes_again_when_its_loan_ends(
             with pytest.raises(TransportError):
                 await feed.release([delivery])
         finally:
-            own_redis.kill()
-            own_redis.start()
+            await back(own_redis, transport)
         (again,) = await received(feed, 1)
         assert data([again]) == [1]
         assert await feed.ack([again]) == 0
@@ -107,8 +119,7 @@ async def test_what_was_handled_and_could_not_be_told_is_told_when_its_loan_ends
             with pytest.raises(TransportError):
                 await feed.ack(handled)
         finally:
-            own_redis.kill()
-            own_redis.start()
+            await back(own_redis, transport)
         with anyio.fail_after(PATIENCE):
             while await pending(transport):
                 await anyio.sleep(0.02)
@@ -145,3 +156,42 @@ async def test_who_leaves_with_a_suspect_it_never_started_leaves_it_a_suspect(
             (suspect,) = await received(feed, 1)
             assert suspect.delivered == 2
             await feed.ack([suspect])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("raw", "x", "headers", "no json"),
+        ("raw", "x", "headers", '{"a": 1}'),
+        ("raw", "x", "headers", b"\xff\xfe"),
+        ("raw", "x", "attempt", "many"),
+        ("event", "[" * 100_000),
+        ("event", "{}", "story", "[" * 100_000),
+        ("", ""),
+    ],
+)
+async def test_an_entry_that_nobody_can_read_stops_nothing(
+    redis_server: RedisServer, fields: tuple[str | bytes, ...]
+) -> None:
+    async with entered(redis_server) as transport, transport.listen(group()) as feed:
+        key = transport.keys.stream("a")
+        await transport.call(key, "XADD", key, "*", *fields)
+        await send(transport, 1)
+        raw, event = await received(feed, 2)
+        assert isinstance(raw.content, Raw)
+        assert data([event]) == [1]
+
+
+async def test_a_reader_that_ends_by_an_error_of_its_own_is_not_silent(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with entered(redis_server) as transport, transport.listen(group()) as feed:
+
+        def fail(*_: Any, **__: Any) -> Delivery:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Source, "delivery", fail)
+        await send(transport, 1)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+                await received(feed, 1)

@@ -71,6 +71,7 @@ class RedisFeed:
         """What reads and tends."""
         self._arrival = asyncio.Event()
         self._trouble: TransportError | None = None
+        self._failure: BaseException | None = None
         self._waiting = False
 
     def __repr__(self) -> str:
@@ -85,6 +86,8 @@ class RedisFeed:
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
                 raise trouble
+            if self._failure is not None:
+                raise RuntimeError(f"{self!r}: {self._failure!r}") from self._failure
             if self.heard or self.sorting:
                 await self._wait()
                 continue
@@ -203,6 +206,12 @@ class RedisFeed:
         if self._waiting or not error.retryable:
             self._trouble = error
             self._arrival.set()
+
+    def failed(self, error: BaseException) -> None:
+        """What reads or tends met what it does not know, and has ended. ``receive`` says so from
+        now on: this stops the bus, and a feed that is silent does not."""
+        self._failure = error
+        self._arrival.set()
 
     # --- settling ---------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from busway.transport import (
     Start,
 )
 
+from ._agreeing import agree_on_shards
 from ._browsing import Browsing
 from ._checks import check
 from ._client import Given, options_of
@@ -89,6 +90,7 @@ class RedisTransport:
         await self._topology.open()
         try:
             async with asyncio.timeout_at(until):
+                await agree_on_shards(self._topology, self.keys)
                 await self.publishing.open()
                 await check(self._topology, self.options)
         except BaseException as error:
@@ -212,9 +214,7 @@ class Listening:
         """A task of ours that fails by itself has met what it does not know."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            broken = TransportError(f"{self._feed!r}: {error!r}", retryable=False)
-            broken.__cause__ = error
-            self._feed.broken(broken)
+            self._feed.failed(error)
 
     def _is_leased(self, source: Source) -> bool:
         return self._feed.keys.shards > 1 and source.loan is None

@@ -18,7 +18,7 @@ from busway.transport import Outgoing, Raw, Story
 __all__ = ["Entry", "entry", "envelope", "fields_of"]
 
 _stories = msgspec.json.Decoder(Story)
-_headers = msgspec.json.Decoder(dict[str, str])
+_text_headers = msgspec.json.Decoder(dict[str, str])
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -92,6 +92,14 @@ def _raw(named: dict[bytes, bytes]) -> Raw:
     return Raw(
         data,
         None if kind is None else kind.decode(errors="replace"),
-        {} if headers is None else _headers.decode(headers),
+        {} if headers is None else _headers(headers),
         named.get(b"reason", b"").decode(errors="replace"),
     )
+
+
+def _headers(data: bytes) -> dict[str, str]:
+    """What was written beside raw bytes; somebody else may have written something else."""
+    try:
+        return _text_headers.decode(data)
+    except (ValueError, msgspec.MsgspecError):
+        return {"headers": data.decode(errors="replace")}
