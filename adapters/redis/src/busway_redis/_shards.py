@@ -239,12 +239,9 @@ class Shards:
         self._wishes = (*partly, *more)
 
     async def _look(self, shards: list[Shard]) -> None:
-        topology, keys = self._feed.topology, [shard.lease for shard in shards]
-        if topology.one_slot:
-            begun = [topology.begin(key, "GET", key) for key in keys]
-            values = await answers(begun, self._feed.timeout)
-        else:
-            values = await topology.call(keys[0], "MGET", *keys)
+        begin = self._feed.topology.begin
+        begun = [begin(shard.lease, "GET", shard.lease) for shard in shards]
+        values = await answers(begun, self._feed.timeout)
         for shard, value in zip(shards, values, strict=True):
             shard.look(value)
 

@@ -186,4 +186,6 @@ def _waiting_room(keys: Keys, source: Source, group: str) -> str | None:
         return keys.later(source.channel, source.shard)
     if source.key == keys.retry(source.channel, group, source.shard):
         return keys.delay(source.channel, group, source.shard)
+    if source.key == keys.passed(source.channel, group, source.shard):
+        return keys.passing(source.channel, group, source.shard)
     return None

@@ -23,6 +23,7 @@ from busway.transport import (
     Start,
 )
 
+from ._agreeing import agree_on_shards
 from ._browsing import Browsing
 from ._checks import check
 from ._client import Given, options_of
@@ -89,6 +90,7 @@ class RedisTransport:
         await self._topology.open()
         try:
             async with asyncio.timeout_at(until):
+                await agree_on_shards(self._topology, self.keys)
                 await self.publishing.open()
                 await check(self._topology, self.options)
         except BaseException as error:
