@@ -30,7 +30,7 @@ from ._run import Options, Outcome, Run
 
 __all__ = ["main"]
 
-QUERY = "?lease=3s"
+QUERY = "?lease=3s&shards=4"
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

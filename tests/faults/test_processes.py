@@ -24,6 +24,8 @@ __all__: list[str] = []
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 LEASE = 2.0
+BUSY = 1.0
+"""Seconds that a machine with more to do than it can may add to any wait."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ async def test_what_a_killed_process_was_handling_is_handled_by_another(
     assert found.violations == []
     taken = takeovers(town.record)
     # What it was handling is tried alone, one after another, each for some milliseconds.
-    assert taken[0] <= 1.25 * LEASE, taken
+    assert taken[0] <= 1.25 * LEASE + BUSY, taken
 
 
 async def test_a_poison_event_ends_as_a_dead_letter_and_its_neighbours_are_handled(
