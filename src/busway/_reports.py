@@ -50,7 +50,7 @@ class Stats(msgspec.Struct, frozen=True):
     """Loans that ended before they were acknowledged: those events came again."""
     groups: tuple[GroupStats, ...]
     transport: Mapping[str, int] = {}
-    """What only the transport can count, by names that it documents; empty where there is nothing."""
+    """What only the transport can count, by names that it documents; may be empty."""
 
 
 class HandlerInfo(msgspec.Struct, frozen=True):

@@ -151,8 +151,8 @@ class ChannelState(msgspec.Struct, frozen=True):
     pending: int | None
     """As in ``GroupState``."""
     oldest: float | None = None
-    """When the first event was written that the group has not handled (seconds since 1970, UTC);
-    None when there is none."""
+    """When the first event was written that the group has neither handled nor set aside to try
+    again (seconds since 1970, UTC); None when there is none."""
 
 
 class GroupState(msgspec.Struct, frozen=True):
@@ -172,8 +172,7 @@ class GroupState(msgspec.Struct, frozen=True):
     dead: int | None = None
     """Dead letters set aside for it."""
     oldest: float | None = None
-    """When the first event was written that it has not handled, in any channel; None when there is
-    none, or the broker cannot tell."""
+    """The earliest of its channels; None when there is none, or the broker cannot tell."""
     channels: tuple[ChannelState, ...] = ()
     """The same for each channel, by name; none where the broker does not tell them apart."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from busway import TransportError
-from busway.transport import Group, GroupState, Start
+from busway.transport import ChannelState, Group, GroupState, Start
 
 from ._answers import answers, answers_or_refusals
 from ._errors import Refused
@@ -17,8 +17,11 @@ from ._joining import ask_members, destroy, first_id
 from ._keys import Keys
 from ._options import Options
 from ._topology import Topology
+from ._trimming import STATES
 
 __all__ = ["Groups"]
+
+_SIDE_BY_SIDE = 20
 
 
 class Groups:
@@ -34,10 +37,16 @@ class Groups:
         return await ask_members(self._topology, self._keys, group.name, group.member, said)
 
     async def states(self) -> list[GroupState]:
-        names = [name.decode() for name in await self._one(self._keys.groups, "HKEYS")]
+        told = await self._one(self._keys.groups, "HGETALL")
+        begun = {n.decode(): how for n, how in zip(told[::2], told[1::2], strict=True)}
         channels = await self.channels()
-        by_stream = await self._on_streams(channels)
-        return [await self._state(name, channels, by_stream) for name in sorted(names)]
+        by_group = await self._on_streams(channels)
+        return [
+            await self._state(
+                name, by_group.get(name, []), channels if _everywhere(begun[name]) else ()
+            )
+            for name in sorted(begun)
+        ]
 
     async def channels(self, group: str | None = None) -> list[str]:
         """All that were ever written to; those in which something may lie for one group."""
@@ -74,40 +83,36 @@ class Groups:
                 retryable=False,
             )
 
-    async def _on_streams(self, channels: Sequence[str]) -> dict[str, dict[str, Mapping[str, Any]]]:
-        """What each stream of events says of its groups."""
-        keys = await self._streams(channels)
-        told = await _tolerant(
-            [self._topology.begin(key, "XINFO", "GROUPS", key) for key in keys], self._timeout
-        )
-        return {
-            key: {about["name"].decode(): about for about in map(_named, groups)}
-            for key, groups in zip(keys, told, strict=True)
-            if groups is not None
-        }
+    async def _on_streams(self, channels: Sequence[str]) -> dict[str, list[ChannelState]]:
+        """What the streams of events say of each group: by channel, all shards together."""
+        keys, found = self._keys, dict[str, dict[str, ChannelState]]()
+        places = [(each, keys.stream(each, n)) for each in channels for n in range(keys.shards)]
+        for first in range(0, len(places), _SIDE_BY_SIDE):
+            some = places[first : first + _SIDE_BY_SIDE]
+            asked = (self._topology.script(STATES, [stream]) for _, stream in some)
+            for (channel, _), told in zip(some, await asyncio.gather(*asked), strict=True):
+                for group, *said in told:
+                    states = found.setdefault(group.decode(), {})
+                    states[channel] = _with(states.get(channel), channel, *said)
+        return {group: list(states.values()) for group, states in found.items()}
 
     async def _state(
-        self, name: str, channels: Sequence[str], by_stream: Mapping[str, Mapping[str, Any]]
+        self, name: str, channels: Sequence[ChannelState], wanted: Sequence[str]
     ) -> GroupState:
         members = await ask_members(self._topology, self._keys, name, "", "")
         mine = await self.channels(name)
-        lag: int | None = 0
-        pending = 0
-        for groups in by_stream.values():
-            about = groups.get(name)
-            if about is not None:
-                more = about.get("lag")
-                lag = None if lag is None or more is None else lag + more
-                pending += about["pending"]
         retries = await self._retries(name, mine)
+        ahead = await self._lengths([each for each in wanted if each not in mine])
         return GroupState(
             name,
             len(members),
-            None if lag is None else lag + retries["lag"],
-            pending + retries["pending"],
+            _total([each.lag for each in channels] + [retries["lag"], ahead]),
+            sum(each.pending or 0 for each in channels) + retries["pending"],
             retries["delayed"],
             retries["next"],
             retries["dead"],
+            min((each.oldest for each in channels if each.oldest is not None), default=None),
+            tuple(channels),
         )
 
     async def _retries(self, name: str, channels: Sequence[str]) -> dict[str, Any]:
@@ -136,12 +141,42 @@ class Groups:
             "dead": sum(each or 0 for each in letters),
         }
 
+    async def _lengths(self, channels: Sequence[str]) -> int:
+        """How much lies in channels that a group has not found yet: it reads them from their
+        beginnings."""
+        keys = await self._streams(channels)
+        begun = [self._topology.begin(key, "XLEN", key) for key in keys]
+        return sum(each or 0 for each in await _tolerant(begun, self._timeout))
+
     async def _streams(self, channels: Sequence[str]) -> list[str]:
         shards = range(self._keys.shards)
         return [self._keys.stream(channel, shard) for channel in channels for shard in shards]
 
     async def _one(self, key: str, verb: str, *rest: str) -> Any:
         return (await answers([self._topology.begin(key, verb, key, *rest)], self._timeout))[0]
+
+
+def _with(
+    state: ChannelState | None, channel: str, lag: int, pending: int, first: bytes
+) -> ChannelState:
+    """What is known of a channel, and of one shard more."""
+    behind = None if lag < 0 else lag
+    oldest = int(first.partition(b"-")[0]) / 1000 if first else None
+    if state is None:
+        return ChannelState(channel, behind, pending, oldest)
+    both = [each for each in (state.oldest, oldest) if each is not None]
+    return ChannelState(
+        channel,
+        _total([state.lag, behind]),
+        (state.pending or 0) + pending,
+        min(both, default=None),
+    )
+
+
+def _total(numbers: Sequence[int | None]) -> int | None:
+    """None as soon as one of them is not known."""
+    known = [each for each in numbers if each is not None]
+    return sum(known) if len(known) == len(numbers) else None
 
 
 async def _tolerant(begun: Sequence[asyncio.Future[Any]], timeout: float) -> list[Any]:
@@ -151,6 +186,12 @@ async def _tolerant(begun: Sequence[asyncio.Future[Any]], timeout: float) -> lis
         if isinstance(answer, Refused) and answer.code not in {"ERR", "NOGROUP"}:
             raise answer
     return [None if isinstance(answer, Refused) else answer for answer in told]
+
+
+def _everywhere(how: bytes) -> bool:
+    """Whether a group reads whatever channels there are."""
+    said: dict[str, Any] = msgspec.json.decode(how)
+    return bool(said.get("everywhere"))
 
 
 def _named(flat: Sequence[Any]) -> dict[str, Any]:

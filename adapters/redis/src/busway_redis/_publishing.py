@@ -43,6 +43,11 @@ class Publishing:
 
     async def open(self) -> None:
         if self._own is not None:
+    @property
+    def connections(self) -> int:
+        """How many connections were made for writing alone."""
+        return 0 if self._own is None else self._own.connections
+
             await self._own.open()
 
     async def close(self) -> None:

@@ -207,8 +207,8 @@ return owned
 
 SWEEP = Script(
     """
--- KEYS: stream. ARGV: group, idle (ms), 1 if no other group reads the stream. Forgets consumers that
--- own nothing and have been silent, and what was handled where its removal was lost on the way.
+-- KEYS: stream. ARGV: group, idle (ms), 1 if no other group reads the stream. Forgets consumers
+-- that own nothing and have been silent, and what was handled where its removal was lost.
 local swept = 0
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}

@@ -32,6 +32,7 @@ from ._groups import Groups
 from ._joining import Joining
 from ._keys import Keys
 from ._link import Link
+from ._numbers import Numbers
 from ._place import place_of
 from ._publishing import Publishing
 from ._reader import Reader
@@ -69,6 +70,7 @@ class RedisTransport:
         self._opening = anyio.Lock()
         self.retention = Retention(self._topology, self.keys, options)
         self.publishing = Publishing(self._topology, self.keys, options, self.retention)
+        self._numbers = Numbers(self._topology, self.publishing, self.retention)
         self._groups = Groups(self._topology, self.keys, options)
         self._browsing = Browsing(self._topology, self.keys, options)
         self.feeds: set[RedisFeed] = set()
@@ -134,12 +136,17 @@ class RedisTransport:
             yield feed
         finally:
             self.feeds.discard(feed)
+            self._numbers.closed(feed)
             with anyio.CancelScope(shield=True), anyio.move_on_after(self.options.timeout):
                 await listening.stop()
 
     async def call(self, key: str, *command: str | bytes | int) -> Any:
         """A command of your own to the server that has the key."""
         return await self._topology.call(key, *command)
+
+    def report(self) -> Mapping[str, int]:
+        """See ``Numbers.now``."""
+        return self._numbers.now(self.feeds)
 
     async def location(self) -> str:
         return await place_of(self._topology, self.keys)
@@ -208,6 +215,11 @@ class Listening:
     def _run(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._ended)
+    @property
+    def connections(self) -> int:
+        """How many connections were made for reading."""
+        return sum(reader.link.connections for reader in self._readers.values())
+
         self._tasks.add(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._scripts import Script
 
-__all__ = ["ADD_DROPPING", "ADD_REFUSING", "TRIM"]
+__all__ = ["ADD_DROPPING", "ADD_REFUSING", "STATES", "TRIM"]
 
 # Ids are compared as text, number by number: a sequence number may have more digits than Lua keeps.
 _HANDLED = """
@@ -92,6 +92,26 @@ for i = 3, #ARGV do
 end
 answer[1] = everybody and cut(KEYS[1], bound, tonumber(ARGV[2])) or -1
 return answer
+"""
+)
+
+STATES = Script(
+    _HANDLED
+    + """
+-- KEYS: stream. Of each group its name, lag (-1: the server cannot tell), how many are pending, and
+-- the id of the first entry that it has not handled ('': there is none).
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+local firsts, states = {}, {}
+for _, each in ipairs(unhandled(KEYS[1])) do firsts[each[1]] = each[2] end
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+  local entry = redis.call('XRANGE', KEYS[1], firsts[group['name']], '+', 'COUNT', 1)[1]
+  states[#states + 1] = {
+    group['name'], group['lag'] or -1, group['pending'], entry and entry[1] or ''
+  }
+end
+return states
 """
 )
 
