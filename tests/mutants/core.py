@@ -165,6 +165,27 @@ MUTANTS = [
         "tests/test_broadcast.py",
     ),
     Mutant(
+        "where nothing is kept every subscription is a broadcast",
+        "_live.py",
+        "        agreement.live = True\n        if agreement.parties:\n",
+        "        if agreement.parties:\n",
+        "tests/test_live.py",
+    ),
+    Mutant(
+        "where nothing is kept what was asked for is refused",
+        "_live.py",
+        "            refuse(runtime, party.name, party.options)\n",
+        "            pass\n",
+        "tests/test_live.py",
+    ),
+    Mutant(
+        "where nothing is kept no delay is promised",
+        "_publisher.py",
+        "        if due is not None and due > now and isinstance(self.runtime.transport, Live):\n",
+        "        if False:\n",
+        "tests/test_live.py",
+    ),
+    Mutant(
         "a child never inherits the key",
         "_sealing.py",
         '        "causation_id": parent.id,\n',

@@ -23,7 +23,7 @@ from busway.transport import (
     Purpose,
 )
 from busway_redis import PubSubTransport
-from tests.servers import RedisServer
+from tests.servers import RedisCluster, RedisSentinel, RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -66,20 +66,13 @@ async def send(transport: PubSubTransport, *numbers: int, channel: str = "orders
     assert await transport.send(items, timeout=PATIENCE) == [WRITTEN] * len(items)
 
 
-async def heard(transport: PubSubTransport) -> None:
-    """Wait until everything sent by now has come: what is sent last comes last."""
-    async with transport.listen(group(frozenset({"end"}))) as last:
-        await send(transport, 0, channel="end")
-        await numbers(last, 0)
-
-
 async def test_a_slow_group_loses_the_oldest_and_is_told(
     transport: PubSubTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with transport.listen(group()) as feed:
         with caplog.at_level(logging.WARNING, "busway.redis"):
             await send(transport, *range(12))
-            while transport.missed < 7:
+            while transport.report()["missed"] < 7:
                 await anyio.sleep(0.001)
             assert await numbers(feed, 11) == [7, 8, 9, 10, 11]
             await send(transport, 12)
@@ -88,7 +81,7 @@ async def test_a_slow_group_loses_the_oldest_and_is_told(
         "group 'g' is too slow",
         "group 'g' has caught up; 7 events were dropped",
     ]
-    assert transport.missed == 7
+    assert transport.report() == {"gaps": 0, "missed": 7, "waiting": 0}
 
 
 async def test_what_was_given_back_makes_room_first(transport: PubSubTransport) -> None:
@@ -97,7 +90,7 @@ async def test_what_was_given_back_makes_room_first(transport: PubSubTransport) 
         held = [await feed.receive(1), await feed.receive(1)]
         await feed.release([*held[1], *held[0]])
         await send(transport, *range(3, 8))
-        while transport.missed < 2:
+        while transport.report()["missed"] < 2:
             await anyio.sleep(0.001)
         assert await numbers(feed, 7) == [3, 4, 5, 6, 7]
 
@@ -168,10 +161,7 @@ async def test_a_broken_connection_is_told_once_and_counted(
     async with PubSubTransport(url_of(own_redis)) as transport, transport.listen(group()) as feed:
         with caplog.at_level(logging.WARNING, "busway.redis"):
             await anyio.to_thread.run_sync(own_redis.kill)
-            with pytest.raises(TransportError, match="the connection broke"):
-                with anyio.fail_after(PATIENCE):
-                    await feed.receive(1)
-            with pytest.raises(TransportError, match="Connection refused"):
+            with pytest.raises(TransportError, match="connection"):
                 with anyio.fail_after(PATIENCE):
                     await feed.receive(1)
             await anyio.to_thread.run_sync(own_redis.start)
@@ -184,7 +174,7 @@ async def test_a_broken_connection_is_told_once_and_counted(
     away, back = caplog.messages
     assert "is missed: Connection closed by server" in away
     assert "it is back" in back
-    assert transport.gaps == 1
+    assert transport.report()["gaps"] == 1
 
 
 async def _despite(feed: Feed) -> int:
@@ -197,6 +187,7 @@ async def _despite(feed: Feed) -> int:
 
 async def _one(feed: Feed) -> int:
     (got,) = await feed.receive(1)
+    await feed.ack([got])
     return int(bytes(got.content.data))  # type: ignore[union-attr, arg-type]
 
 
@@ -211,6 +202,69 @@ async def test_a_user_who_may_not_subscribe_is_told_so_at_once(own_redis: RedisS
             with pytest.raises(TransportError, match="NOPERM"):
                 async with transport.listen(group()):
                     pass
+
+
+async def test_it_is_heard_behind_sentinels_and_again_after_a_failover(
+    redis_sentinel: RedisSentinel,
+) -> None:
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    url = redis_sentinel.url.replace("sentinel://", "sentinel+pubsub://")
+    transport = PubSubTransport(url, prefix=prefix)
+    async with transport, transport.listen(group()) as feed:
+        await send(transport, 1)
+        assert await numbers(feed, 1) == [1]
+        await anyio.to_thread.run_sync(redis_sentinel.failover)
+        await until_heard(transport, feed, 2)
+
+
+async def test_what_is_published_at_one_node_of_a_cluster_is_heard_at_any(
+    redis_cluster: RedisCluster,
+) -> None:
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    url = redis_cluster.url.replace("cluster://", "cluster+pubsub://")
+    names = [f"orders{number}" for number in range(12)]  # some for each node
+    transport = PubSubTransport(url, prefix=prefix)
+    async with transport, transport.listen(group(None)) as feed:
+        for number, name in enumerate(names):
+            await send(transport, number, channel=name)
+        came: set[str] = set()
+        with anyio.fail_after(PATIENCE):
+            while len(came) < len(names):
+                came |= {each.channel for each in await feed.receive(20)}
+    assert came == set(names)
+
+
+async def test_a_request_is_answered_through_a_cluster(redis_cluster: RedisCluster) -> None:
+    """Whose node counts its own listeners only."""
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    url = redis_cluster.url.replace("cluster://", "cluster+pubsub://")
+    bus = Bus(PubSubTransport(url, prefix=prefix), service="prices")
+
+    @bus.subscribe("price.asked")
+    async def price(item: str) -> int:
+        return len(item)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            assert await bus.request("price.asked", "tea", returns=int) == 3
+
+
+async def until_heard(transport: PubSubTransport, feed: Feed, number: int) -> None:
+    """Publish until it is heard: what is published while nobody is connected is gone."""
+    heard = anyio.Event()
+
+    async def listen() -> None:
+        while await _despite(feed) != number:
+            pass
+        heard.set()
+
+    with anyio.fail_after(3 * PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            while not heard.is_set():
+                await transport.send([outgoing(number)], timeout=1.0)
+                with anyio.move_on_after(0.05):
+                    await heard.wait()
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ class LiveFeed:
     def __repr__(self) -> str:
         return f"<LiveFeed of group {self._group.name!r}>"
 
+    @property
+    def waiting(self) -> int:
+        """Events that are heard and not handed out."""
+        return len(self._waiting)
+
     async def open(self) -> None:
         """Returns when what is published is heard. Raises TransportError in time."""
         await self.hearing.open(self._names.wanted(self._group))

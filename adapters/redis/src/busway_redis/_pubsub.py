@@ -36,7 +36,7 @@ class PubSubTransport:
     Every process that listens gets every event that is published while it does; nothing is stored
     for anybody. It runs on asyncio, with one connection for each group of a process and one for
     publishing. Every call but ``receive`` ends within ``options.timeout`` seconds. Powers: Live,
-    Located; its feeds Follows.
+    Located, Reports; its feeds Follows.
 
     ``given`` is a URL, ``Options``, or a client of redis-py that was configured in code, whose
     connections are made anew. ``prefix``, ``timeout`` (seconds) and ``buffer`` (events that wait in
@@ -68,15 +68,15 @@ class PubSubTransport:
     def __repr__(self) -> str:
         return f"<PubSubTransport {self.options.where}>"
 
-    @property
-    def missed(self) -> int:
-        """Events that this process heard and dropped because a group was too slow."""
-        return self._missed + sum(feed.missed for feed in self.feeds)
-
-    @property
-    def gaps(self) -> int:
-        """How often a group of this process heard nothing, because its connection broke."""
-        return self._gaps + sum(feed.hearing.gaps for feed in self.feeds)
+    def report(self) -> dict[str, int]:
+        """See ``Reports``. ``missed``: events that this process heard and dropped because a group
+        was too slow. ``gaps``: how often a group heard nothing, because its connection broke.
+        ``waiting``: events that are heard and not handed out, now."""
+        return {
+            "gaps": self._gaps + sum(feed.hearing.gaps for feed in self.feeds),
+            "missed": self._missed + sum(feed.missed for feed in self.feeds),
+            "waiting": sum(feed.waiting for feed in self.feeds),
+        }
 
     async def __aenter__(self) -> PubSubTransport:
         async with self._opening:
