@@ -44,6 +44,7 @@ FINAL = {
     "ERR DB index is out of range": "fewer databases",
     "ERR SELECT is not allowed in cluster mode": "database 0 only",
     "ERR unknown command 'XAUTOCLAIM'": "6.2",
+    "ERR unknown command 'SENTINEL'": "It is no Sentinel",
     "ERR syntax error": "syntax error",
 }
 
@@ -100,6 +101,24 @@ def test_arguments_that_a_server_repeats_are_cut() -> None:
     error = refused(said("ERR unknown command 'AUTH', with args beginning with: 'me' 'hush' "))
     assert str(error) == ("ERR unknown command 'AUTH'. Redis 6.2 is the oldest that is supported")
     assert error.__cause__ is None
+
+
+def test_where_in_a_script_a_command_was_refused_is_cut() -> None:
+    noise = f"script: {'0f' * 20}, on @user_script:7."
+    error = refused(said(f"OOM command not allowed when used memory > 'maxmemory'. {noise}"))
+    assert "user_script" not in str(error)
+    assert "'maxmemory'. The server is full" in str(error)
+
+
+def test_a_question_of_the_server_gets_no_full_stop() -> None:
+    question = "ERR AUTH <password> called without any password configured. Are you sure?"
+    assert "sure? The server has no password" in str(refused(said(question)))
+
+
+def test_a_server_that_is_silent_while_tls_begins_is_asked_about_it() -> None:
+    slow = TimeoutError("Timeout connecting to server")
+    assert "Does it speak TLS?" in str(unreachable("h:6379", slow, tls=True))
+    assert "TLS" not in str(unreachable("h:6379", slow))
 
 
 def test_the_answer_is_the_cause() -> None:

@@ -151,6 +151,7 @@ def test_what_keeps_events_means_nothing_to_pubsub() -> None:
     [
         ("redis://h?lease=soon", "lease='soon': it takes seconds, or 500ms"),
         ("redis://h?lease=0", "lease='0'"),
+        ("redis://h?lease=10ms", "it takes 0.1 s or more"),
         ("redis://h?lease=-5", "lease='-5'"),
         ("redis://h?shards=0", "shards='0': it takes a whole number of 1 or more"),
         ("redis://h?shards=two", "a whole number"),

@@ -68,7 +68,8 @@ class Dialer:
     def __init__(self, options: Options) -> None:
         self._options = options
         given = options.client.get("socket_connect_timeout")
-        self.timeout = min(given or _CONNECT_TIMEOUT, options.timeout)
+        # Shorter than what waits for it, which can then say why.
+        self.timeout = min(given or _CONNECT_TIMEOUT, 0.8 * options.timeout)
         self._common: dict[str, Any] = {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in options.client.items()
@@ -122,7 +123,7 @@ class Dialer:
             await connection.disconnect(nowait=True)
             if not isinstance(error, RedisError | OSError):
                 raise
-            failure = unreachable(where, error)
+            failure = unreachable(where, error, tls=kind is _TlsConnection)
             raise failure from failure.__cause__
         return connection
 

@@ -52,7 +52,8 @@ class Refused(TransportError):
     def __init__(self, code: str, said: str) -> None:
         case = _CASES.get(code) or _without_code(said) or _UNKNOWN
         text = f"{code} {said}".rstrip(". ")
-        super().__init__(f"{text}. {case.advice}".rstrip(), retryable=case.retryable)
+        text += "" if text.endswith("?") else "."
+        super().__init__(f"{text} {case.advice}".rstrip(), retryable=case.retryable)
         self.code = code
         self.said = said
 
@@ -115,6 +116,9 @@ _CASES = {
 # These come as plain ERR.
 _WITHOUT_CODE = {
     "max number of clients": _Case(True, "Raise maxclients of the server"),
+    "unknown command 'sentinel'": _Case(
+        False, "It is no Sentinel: a server has redis://, and Sentinels listen on port 26379 mostly"
+    ),
     "unknown command": _Case(False, "Redis 6.2 is the oldest that is supported"),
     "client sent auth": _Case(False, "The server has no password: take it out of the URL"),
     "auth <password> called": _Case(False, "The server has no password: take it out of the URL"),
@@ -137,6 +141,7 @@ _CODE_OF_CLASS: dict[type[RedisError], str] = {
 _CODE = re.compile(r"-?([A-Z]{2,})(?: |$)")
 _IN_A_SCRIPT = re.compile(r"@user_script: ?\d+: -([A-Z]{2,} )")
 _ARGUMENTS = re.compile(r",? with args beginning with.*", re.DOTALL)
+_SCRIPT = re.compile(r",? *script: [0-9a-f]{40}, on @user_script:\d+\.?")
 
 
 def is_reply(error: BaseException) -> bool:
@@ -152,14 +157,14 @@ def is_reply(error: BaseException) -> bool:
 def refused(error: RedisError) -> Refused:
     """The error a server answered with, as ours."""
     code, text = _split(error)
-    said = _ARGUMENTS.sub("", text)
+    said = _SCRIPT.sub("", _ARGUMENTS.sub("", text))
     ours = Refused(code, said)
     if said == text:
         ours.__cause__ = error
     return ours
 
 
-def unreachable(where: str, error: BaseException) -> NotSent:
+def unreachable(where: str, error: BaseException, *, tls: bool = False) -> NotSent:
     """Why no connection to ``where`` could be made."""
     chain = list(_chain(error))
     for each in chain:
@@ -174,7 +179,9 @@ def unreachable(where: str, error: BaseException) -> NotSent:
             why = f"no TLS with it: {each.strerror}. Does it speak TLS?"
             return _because(NotSent(f"{where}: {why}", retryable=False), error)
     if isinstance(error, TimeoutError) or type(error).__name__ == "TimeoutError":
-        return _because(NotSent(f"{where}: no connection in time"), error)
+        # A server that speaks no TLS waits for the rest of what it takes for a command.
+        why = "no TLS connection in time. Does it speak TLS?" if tls else "no connection in time"
+        return _because(NotSent(f"{where}: {why}"), error)
     return _because(NotSent(f"{where}: no connection: {_text(chain)}"), error)
 
 

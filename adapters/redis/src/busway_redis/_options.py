@@ -14,6 +14,9 @@ from ._values import Convert, Secret, choice, duration, flag, text, whole
 __all__ = ["OWN", "PUBSUB", "Node", "Options", "converted", "default_timeout"]
 
 
+_SHORTEST_LEASE: Final = 0.1
+
+
 class Node(NamedTuple):
     """The address of a server."""
 
@@ -72,6 +75,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What is done with an event that may have been written."""
 
     def __post_init__(self) -> None:
+        if self.lease < _SHORTEST_LEASE:
+            raise OptionError(
+                f"lease={self.lease:g} s: it takes {_SHORTEST_LEASE:g} s or more, because several "
+                "answers of the server have to fit into it"
+            )
         if self.timeout == 0:
             msgspec.structs.force_setattr(self, "timeout", default_timeout(self.lease))
         if self.timeout * 3 >= self.lease and not self.pubsub:
