@@ -110,6 +110,14 @@ def test_the_exit_status_is_1_when_a_flight_is_withheld(
     assert capsys.readouterr().out.splitlines()[-1] == "49 of 50 accounted for"
 
 
+def test_no_carrier_reads_what_another_hears() -> None:
+    """On a broker a group reads the whole of its channels."""
+    handlers = app.App("memory://", flights()).bus.topology().handlers
+    read = {each.group: each.channels for each in handlers if "carrier." in (each.group or "")}
+    assert len(read) == 16
+    assert len(set(read.values())) == 16
+
+
 @pytest.mark.anyio
 async def test_the_demo_runs_on_both_event_loops() -> None:
     result = await app.run("memory://", Console(file=StringIO()), limit=1_000)

@@ -15,7 +15,7 @@ from busway import Backoff, Bus, Retry
 
 from .account import KINDS, compare, plain_count
 from .airports import Airports
-from .carriers import Delays, add_carriers, ask
+from .carriers import Delays, add_carriers, ask, channels
 from .events import AnyFlight, Cancelled
 from .load import flights
 from .notify import FlakyNotifier
@@ -37,7 +37,7 @@ class App:
         self.codes = sorted({flight.carrier for flight in timetable})
         self.airports = Airports()
         self.notifier = FlakyNotifier()
-        self.bus = Bus(url, service="flights")
+        self.bus = Bus(url, service="flights", channels=channels(self.codes))
         self.airports.add_to(self.bus)
         add_carriers(self.bus, self.codes)
         self.bus.add(self.tell, "flight.cancelled", group=NOTIFIER, concurrency=8, retry=PATIENCE)

@@ -11,7 +11,7 @@ from busway import Actor, Bus, Message, on
 
 from .events import AnyFlight, Cancelled
 
-__all__ = ["NAMES", "Delays", "Reported", "RouteDelays", "add_carriers", "ask"]
+__all__ = ["NAMES", "Delays", "Reported", "RouteDelays", "add_carriers", "ask", "channels"]
 
 NAMES: Final = {
     "9E": "Endeavor",
@@ -98,6 +98,12 @@ def actor_of(code: str) -> Actor:
             return self.delays
 
     return Carrier()
+
+
+def channels(codes: Iterable[str]) -> dict[str, str]:
+    """A channel for each carrier: on a broker a group reads the whole of its channels, and an actor
+    is not to read what all the others hear."""
+    return {f"carrier.{code}.*": f"carrier.{code}" for code in codes}
 
 
 def add_carriers(bus: Bus, codes: Iterable[str]) -> None:
