@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from busway import Backoff, Bus, Message, PublishError, Reject, Retry, StateError, TransportError
+from busway import Backoff, Bus, BuswayError, Message, Reject, Retry, StateError, TransportError
+from busway_redis import RedisTransport
+from busway_redis._options import OWN, PUBSUB
+from busway_redis._url import CLIENT
 from tests.servers import RedisServer, TlsServer
 from tests.servers.plugin import started_or_skip
 
@@ -53,9 +57,11 @@ def url_of(server: TlsServer, user: str, scheme: str = "rediss", prefix: str = "
     return f"{scheme}://{where}?ssl_ca_certs={server.ca_file}&prefix={prefix}"
 
 
-async def test_a_worker_may_do_all_that_a_bus_does(guarded: TlsServer) -> None:
+@pytest.mark.parametrize("shards", [1, 4])
+async def test_a_worker_may_do_all_that_a_bus_does(guarded: TlsServer, shards: int) -> None:
+    url = url_of(guarded, "worker", prefix=f"busway:{shards}") + f"&shards={shards}"
     quick = Retry(attempts=2, backoff=Backoff(first=0.05, jitter="none"), in_place=0)
-    bus = Bus(url_of(guarded, "worker"), service="shop", retry=quick)
+    bus = Bus(url, service="shop", retry=quick)
     attempts: list[int] = []
     seen = anyio.Event()
 
@@ -85,7 +91,7 @@ async def test_a_worker_may_do_all_that_a_bus_does(guarded: TlsServer) -> None:
             (letter,) = await bus.dead_letters("billing").list()
             await bus.dead_letters("billing").discard(letter.id)
             assert {each.name for each in await bus.groups()} >= {"billing"}
-        async with Bus(url_of(guarded, "worker"), service="tool") as tool:
+        async with Bus(url, service="tool") as tool:
             assert await tool.remove_group("billing")
 
 
@@ -137,7 +143,7 @@ async def test_a_watcher_may_listen_and_keep_nothing(guarded: TlsServer) -> None
             await bus.publish("order.placed", 1)
             await seen.wait()
             assert await bus.request("order.asked", 4) == 4
-    with pytest.raises(PublishError, match="NOPERM"):
+    with pytest.raises(BuswayError, match="NOPERM"):
         async with Bus(url_of(guarded, "watcher"), service="web") as kept:
             await kept.publish("order.placed", 1)
 
@@ -240,3 +246,52 @@ async def test_the_reader_in_another_language_reads(own_redis: RedisServer, tmp_
         check=False,
     )
     assert done.stdout == b"order.placed o-1 99.5\n", done.stderr
+
+
+# --- tables and commands --------------------------------------------------------------------------
+
+
+def names_in_table(page: str, heading: str) -> set[str]:
+    """The names in the first column of the first table behind a heading."""
+    text = (DOCS / page).read_text().partition(f"## {heading}\n")[2]
+    rows = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert rows is not None
+    first = [row.split("|")[1] for row in rows[0].splitlines()[2:]]
+    return {name for cell in first for name in re.findall(r"`([a-z_]+)`", cell)}
+
+
+def test_the_page_has_every_option() -> None:
+    assert names_in_table("reference/redis.md", "Options") == {*OWN, *PUBSUB}
+
+
+def test_the_page_has_every_option_of_the_client() -> None:
+    text = (DOCS / "reference/redis.md").read_text()
+    (sentence,) = re.findall(r"^Of the client: (.*?);", text, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", sentence)) == set(CLIENT)
+
+
+def test_the_page_has_every_number_of_the_transport() -> None:
+    reported = RedisTransport("redis://localhost").report()
+    assert names_in_table("how-to/redis-in-production.md", "What to watch") == set(reported)
+
+
+async def test_the_demo_accounts_for_every_flight(own_redis: RedisServer) -> None:
+    done = await anyio.run_process(
+        [sys.executable, "-m", "examples.flights", "--limit", "200", "--url", own_redis.url],
+        cwd=DOCS.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert b"200 of 200 accounted for" in done.stdout
+
+
+async def test_a_command_is_run_beside_a_server_of_its_own() -> None:
+    """What ``make demo-redis`` does; its exit status is the command's."""
+    program = (
+        "import os, redis, sys; redis.Redis.from_url(os.environ['BUSWAY_URL']).ping(); sys.exit(3)"
+    )
+    tool = DOCS.parent / "tools" / "with_redis.py"
+    done = await anyio.run_process(
+        [sys.executable, tool, sys.executable, "-c", program], check=False
+    )
+    assert done.returncode == 3, done.stderr

@@ -41,6 +41,7 @@ FINAL = {
     "WRONGTYPE Operation against a key holding the wrong kind of value": "prefix=",
     "ERR AUTH <password> called without any password configured": "has no password",
     "ERR Client sent AUTH, but no password is set": "has no password",
+    "ERR The user executing the script can't run this command or subcommand": "ACL rules",
     "ERR DB index is out of range": "fewer databases",
     "ERR SELECT is not allowed in cluster mode": "database 0 only",
     "ERR unknown command 'XAUTOCLAIM'": "6.2",

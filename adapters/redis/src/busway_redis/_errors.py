@@ -123,6 +123,7 @@ _WITHOUT_CODE = {
     "client sent auth": _Case(False, "The server has no password: take it out of the URL"),
     "auth <password> called": _Case(False, "The server has no password: take it out of the URL"),
     "invalid password": _CASES["WRONGPASS"],
+    "the user executing the script": _CASES["NOPERM"],
     "db index": _Case(False, "The server has fewer databases: see the database in the URL"),
     "select is not allowed": _Case(False, "A cluster has database 0 only"),
 }

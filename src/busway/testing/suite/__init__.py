@@ -79,7 +79,7 @@ class TransportSuite(
     are the hooks ``abandon``, ``corrupt``, ``outage`` and ``stalled``; what your broker cannot keep
     at all are the flags ``counts_deliveries``, ``keeps_history`` and ``keeps_when_closed``. A test
     that needs a hook, a flag or an optional power that you do not have is skipped, with its name as
-    the reason.
+    the reason; of a transport that is ``Live``, whatever has to be kept.
 
     The tests run on the event loops that the fixture ``anyio_backend`` names.
     """
