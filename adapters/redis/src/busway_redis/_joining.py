@@ -127,9 +127,10 @@ class Joining:
             )
             for source in sources
         ]
-        for answer in await answers_or_refusals(begun, self._timeout):
+        told = await answers_or_refusals(begun, self._timeout)
+        for source, answer in zip(sources, told, strict=True):
             if isinstance(answer, Refused) and answer.code != "BUSYGROUP":
-                raise answer
+                raise Refused(answer.code, f"{answer.said.rstrip('. ')} ({source.key})")
 
     async def mend(self, source: Source) -> None:
         """Its group was taken away: make it again after the last entry that was read, or at the

@@ -24,7 +24,7 @@ from ._live_names import LiveNames
 from ._options import Options
 from ._place import place_of
 from ._sentinel import master_dial
-from ._topology import Topology, topology_of
+from ._topology import Topology, running_loop, topology_of
 from ._url import options_from_url
 
 __all__ = ["PubSubTransport", "open_pubsub"]
@@ -81,6 +81,7 @@ class PubSubTransport:
     async def __aenter__(self) -> PubSubTransport:
         async with self._opening:
             if self._users == 0:
+                running_loop()
                 await self._topology.open()
             self._users += 1
         return self

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from busway import UsageError
+
 from ._cluster import Cluster
 from ._dial import Dial, Dialer
 from ._evaluating import evaluated
@@ -15,7 +17,7 @@ from ._renewing import Renewed, RenewingLink
 from ._scripts import Script
 from ._sentinel import master_dial
 
-__all__ = ["Single", "Topology", "topology_of"]
+__all__ = ["Single", "Topology", "running_loop", "topology_of"]
 
 
 class Topology(Protocol):
@@ -123,6 +125,17 @@ class Single:
 
     def _new(self) -> Link:
         return Link(self._dial, timeout=self._timeout, name=self._name)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Raises UsageError on an event loop that the client does not know."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "busway-redis runs on asyncio, because Redis's client knows no other event loop: start "
+            "the program with asyncio.run(), or anyio.run(..., backend='asyncio')"
+        ) from None
 
 
 def topology_of(options: Options) -> Topology:

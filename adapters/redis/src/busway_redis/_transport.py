@@ -41,7 +41,7 @@ from ._shard_reader import ShardReader
 from ._shards import Shards
 from ._source import Source
 from ._tending import Tending
-from ._topology import Topology, topology_of
+from ._topology import Topology, running_loop, topology_of
 from ._url import options_from_url
 
 __all__ = ["RedisTransport", "open_redis"]
@@ -88,7 +88,7 @@ class RedisTransport:
 
     async def _open(self) -> None:
         limit = self.options.timeout
-        until = asyncio.get_running_loop().time() + limit
+        until = running_loop().time() + limit
         await self._topology.open()
         try:
             async with asyncio.timeout_at(until):
