@@ -59,20 +59,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 1
     """Streams per channel. Each has one reader in a group, which keeps order between processes."""
     retention: float | None = None
-    """Seconds for which handled events are kept; None: nothing is removed for its age."""
+    """Seconds for which events are kept that every group has handled; None: nothing is removed for
+    its age. What a group has not handled is kept however old it is."""
     max_length: int | None = None
-    """Events in a stream; None: no limit."""
+    """Events in a stream; None: no limit. What was handled makes room first. Only what is published
+    counts: retries, dead letters and what is due are written all the same."""
     on_full: Literal["refuse", "drop_oldest"] = "refuse"
     """What is done when ``max_length`` is reached."""
     allow_eviction: bool = False
     """Whether a server that may throw keys away when it is full is used all the same."""
     wait: int = 0
-    """Replicas that must have an event before it counts as published."""
+    """Replicas that must have an event before it counts as published. Have they not within half of
+    ``timeout``, it may have been written: it is on the master, and would be lost in a failover."""
     timeout: float = 0.0
     """Seconds after which an answer counts as lost. 0 becomes 10 s, or a quarter of the lease where
     that is less; it must be less than a third of the lease."""
     on_unknown: Literal["raise", "resend"] = "raise"
-    """What is done with an event that may have been written."""
+    """What is done with an event that may have been written. Sent again, it may be there twice."""
 
     def __post_init__(self) -> None:
         if self.lease < _SHORTEST_LEASE:
