@@ -21,6 +21,8 @@ import pytest
 
 from busway import Bus
 from busway.errors import PublishError, PublishUnknown
+from busway.transport import Group
+from busway_redis import open_redis
 from tests.facts import PATIENCE, letters, quick
 from tests.servers import RedisServer
 from tests.servers.plugin import started_or_skip
@@ -367,3 +369,11 @@ async def _loaded(here: World) -> None:
             await anyio.sleep(0.05)
     await here.command("CONFIG", "SET", "key-load-delay", 0)
     await here.command("CONFIG", "REWRITE")
+
+
+async def test_a_member_can_say_that_it_lives_to_a_full_server(server: RedisServer) -> None:
+    server.command("FLUSHALL")
+    one = Group(GROUP, ("red.*",), lambda topic: True, member="one")
+    async with open_redis(server.url) as transport:
+        with full(server):
+            assert await transport.announce(one) == {"one": ("red.*",)}

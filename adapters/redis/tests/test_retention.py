@@ -324,3 +324,16 @@ async def test_a_durable_group_without_a_member_stays(redis_server: RedisServer)
         redis_server.command("HSET", place.transport.keys.absent, "billing", 1)
         await place.retention.round()
         assert list(await place.retention.registered()) == ["billing"]
+
+
+async def test_a_group_that_begins_to_read_every_channel_while_it_runs_keeps_all(
+    place: Place,
+) -> None:
+    bus = Bus(place.another(), service="audit")
+    bus.add(noting(Seen()), "users.*", group="audit")
+    async with up(bus):
+        assert not (await place.retention.registered())["audit"].everywhere
+        bus.add(noting(Seen()), "*", "*.*", group="audit")
+        with anyio.fail_after(PATIENCE):
+            while not (await place.retention.registered())["audit"].everywhere:
+                await anyio.sleep(0.01)

@@ -50,11 +50,12 @@ class Joining:
         self._known = bool(await self._call(self._keys.groups, "HEXISTS", group.name))
         sources = [*await self._join_replies(), *await self.discover()]
         self._known = True
-        await self._register()
+        await self.register()
         await self.announce()
         return sources
 
-    async def _register(self) -> None:
+    async def register(self) -> None:
+        """Say what the group reads: who removes what was handled has to know."""
         group = self._feed.group
         how = {
             "durable": group.durable,

@@ -260,6 +260,7 @@ class Listening:
 
     async def stop(self) -> None:
         """Stop reading, then give everything back."""
+        await self._joining.register()
         await self.die()
         await self._shards.stop()
         await self._joining.leave()
