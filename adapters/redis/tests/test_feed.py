@@ -18,6 +18,7 @@ from busway import Envelope, TransportError
 from busway.codec import JsonCodec
 from busway.transport import Address, Delivery, Group, Outgoing, Raw
 from busway_redis import RedisTransport, open_redis
+from busway_redis._errors import Refused
 from busway_redis._feed import RedisFeed
 from busway_redis._source import Source
 from tests.servers import RedisServer
@@ -31,24 +32,25 @@ LEASE = 1.2
 
 
 @asynccontextmanager
-async def entered(server: RedisServer, *, more: str = "") -> AsyncGenerator[RedisTransport]:
+async def entered(server: RedisServer, *, lease: float = LEASE) -> AsyncGenerator[RedisTransport]:
     """A transport with names of its own."""
     prefix = f"t{uuid.uuid4().hex[:8]}"
-    transport = open_redis(f"{server.url}?prefix={prefix}&lease={LEASE}s{more}")
+    transport = open_redis(f"{server.url}?prefix={prefix}&lease={lease}s")
     with anyio.fail_after(2 * PATIENCE):
         async with transport:
             yield transport
 
 
-def group(member: str = "one", **given: Any) -> Group:
-    """A member of the group of these tests."""
-    return Group("g", ("a.*",), lambda topic: True, frozenset({"a"}), member=member, **given)
+def group(member: str = "one", channels: str | None = "a", **given: Any) -> Group:
+    """A member of the group of these tests, which follows some channels, or all."""
+    names = None if channels is None else frozenset(channels)
+    return Group("g", ("**",), lambda topic: True, names, member=member, **given)
 
 
-async def send(transport: RedisTransport, *data: Any) -> None:
+async def send(transport: RedisTransport, *data: Any, channel: str = "a") -> None:
     """Events, in this order."""
     items = [
-        Outgoing(Envelope("a.b", each, "test", time.time()), Address("a"), JsonCodec())
+        Outgoing(Envelope("a.b", each, "test", time.time()), Address(channel), JsonCodec())
         for each in data
     ]
     await transport.send(items, timeout=5)
@@ -195,3 +197,95 @@ async def test_a_reader_that_ends_by_an_error_of_its_own_is_not_silent(
         for _ in range(2):
             with pytest.raises(RuntimeError, match="ZeroDivisionError"):
                 await received(feed, 1)
+
+
+async def test_what_was_read_with_a_bell_is_not_forgotten_when_the_taking_over_is_refused(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        entered(redis_server, lease=60) as transport,
+        transport.listen(group("gives")) as giver,
+        transport.listen(group("takes")) as feed,
+    ):
+        await send(transport, 1)
+        lent = await received(giver, 1)
+        await giver.listening.die()
+        await giver.release(lent)
+        await send(transport, 2)
+        claim, refusals = feed.claim, [Refused("BUSY", "a script runs")]
+
+        async def refuse_once() -> None:
+            if refusals:
+                raise refusals.pop()
+            await claim()
+
+        monkeypatch.setattr(feed, "claim", refuse_once)
+        assert sorted(data(await received(feed, 2))) == [1, 2]
+        assert not refusals
+
+
+async def test_what_is_followed_twice_at_once_is_read_once(redis_server: RedisServer) -> None:
+    async with entered(redis_server) as transport, transport.listen(group()) as feed:
+        for channel in "bcdefgh":
+            await send(transport, 1, channel=channel)
+            joining = feed.listening._joining
+            feed.group = group(channels=None)
+            found = await asyncio.gather(*(joining.discover() for _ in range(3)))
+            keys = [source.key for sources in found for source in sources]
+            assert len(keys) == len(set(keys))
+            feed.listening._add([source for sources in found for source in sources])
+            assert data(await received(feed, 1)) == [1]
+
+
+@pytest.mark.parametrize("given", [{"start": "latest"}, {"durable": False}])
+async def test_who_follows_everything_later_gets_what_comes_from_then_on(
+    redis_server: RedisServer, given: dict[str, Any]
+) -> None:
+    async with entered(redis_server) as transport:
+        await send(transport, "old", channel="b")
+        async with transport.listen(group(**given)) as feed:
+            await feed.follow(group(channels=None, **given))
+            await send(transport, "new", channel="b")
+            await send(transport, "appeared", channel="c")
+            assert sorted(data(await received(feed, 2))) == ["appeared", "new"]
+
+
+async def test_what_is_held_of_a_channel_that_is_not_followed_any_more_is_given_back(
+    redis_server: RedisServer,
+) -> None:
+    async with entered(redis_server, lease=60) as transport:
+        async with transport.listen(group(channels="ab")) as feed:
+            await send(transport, 1, 2)
+            await received(feed, 2)
+            await feed.follow(group(channels="b"))
+        async with transport.listen(group("next")) as feed:
+            assert data(await received(feed, 2)) == [1, 2]
+
+
+async def test_what_nobody_can_read_among_what_is_due_stops_nothing(
+    redis_server: RedisServer,
+) -> None:
+    async with entered(redis_server) as transport, transport.listen(group()) as feed:
+        key = transport.keys.later("a")
+        for member in ("junk", "", b"\x92\xa1a\xa1b", b"\xc1"):
+            await transport.call(key, "ZADD", key, 1, member)
+        item = Outgoing(Envelope("a.b", 1, "test", time.time()), Address("a"), JsonCodec())
+        item.due = time.time() + 0.05
+        await transport.send([item], timeout=5)
+        *junk, event = sorted(await received(feed, 5), key=lambda each: each.receipt[1])
+        assert all(isinstance(each.content, Raw) for each in junk)
+        assert data([event]) == [1]
+
+
+async def test_a_registry_that_was_lost_with_a_server_is_told_again(
+    own_redis: RedisServer,
+) -> None:
+    async with entered(own_redis) as transport:
+        await send(transport, 1)
+        names = transport.keys.channels
+        await transport.call(names, "DEL", names)
+        await back(own_redis, transport)
+        await send(transport, 2)
+        with anyio.fail_after(PATIENCE):
+            while await transport.call(names, "SMEMBERS", names) != [b"a"]:
+                await anyio.sleep(0.01)

@@ -41,6 +41,11 @@ class Joining:
         """Of the group, whatever it follows later."""
         self._known = False
         """Whether the group existed before: what it has not joined yet appeared since."""
+        self._looked: Group | None = None
+        """For whom it was looked last: what is new since then appeared since, too."""
+        self._looking = asyncio.Lock()
+        self._left: dict[str, Source] = {}
+        """Streams that are not read any more, by key; something of them may be held."""
         self._retried: set[str] = set()
         """Whose retries are read."""
 
@@ -49,7 +54,6 @@ class Joining:
         group = self._feed.group
         self._known = bool(await self._call(self._keys.groups, "HEXISTS", group.name))
         sources = [*await self._join_replies(), *await self.discover()]
-        self._known = True
         await self.register()
         await self.announce()
         return sources
@@ -71,7 +75,11 @@ class Joining:
         return await ask_members(self._topology, self._keys, group.name, self._feed.member, said)
 
     async def discover(self) -> list[Source]:
-        """Streams that are new since the last look."""
+        """Streams that are new since the last look; each is told of once."""
+        async with self._looking:
+            return await self._discover()
+
+    async def _discover(self) -> list[Source]:
         group = self._feed.group
         begun = [self._members(self._keys.joined(group.name))]
         if group.channels is None:
@@ -92,9 +100,12 @@ class Joining:
         for channel in sorted(new):
             for shard in shards:
                 bell = self._keys.retry(channel, group.name, shard)
-                sources.append(Source(self._keys.stream(channel, shard), channel, shard, bell))
+                key = self._keys.stream(channel, shard)
+                left = self._left.get(key)
+                sources.append(left or Source(key, channel, shard, bell))
         # A channel that appears later is read from its beginning: its first events made it appear.
-        appeared = self._known and group.channels is None
+        before = self._known if self._looked is None else self._looked is group
+        appeared = before and group.channels is None
         start = "0" if appeared else first_id(self._start)
         await self._create([s for s in sources if s.channel not in found[0]], start)
         await self._create([s for s in sources if s.channel in found[0]], "0")
@@ -103,6 +114,9 @@ class Joining:
             await self._call(key, "SADD", *sorted(retried))
         self._channels |= new
         self._retried |= retried
+        self._looked = group
+        for source in sources:
+            self._left.pop(source.key, None)
         return sources
 
     async def _join_replies(self) -> list[Source]:
@@ -159,12 +173,16 @@ class Joining:
         self._channels -= gone
         return gone, self._channels
 
+    def lay_down(self, source: Source) -> None:
+        """It is not read any more. What is held of it is given back with the rest."""
+        self._left[source.key] = source
+
     async def leave(self) -> None:
         """Give everything back. Raises nothing."""
         feed, name = self._feed, self._feed.group.name
         # A suspect is counted when it is handed out: what it has now is of those who had it before.
         ahead = {d.receipt[:2] for d in feed.take_back() if d.delivered == 1}
-        for source in list(feed.sources.values()):
+        for source in (*feed.sources.values(), *self._left.values()):
             handed = [id for id in source.held if (source, id) not in ahead]
             source.held.clear()
             args: list[Argument] = [name, feed.member, FREE, *handed]

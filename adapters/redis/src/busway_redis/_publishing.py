@@ -35,20 +35,23 @@ class Publishing:
             writes = self.confirmed = Confirmed(self._own, options)
         if options.max_length is not None:
             writes = self.capped = Capped(writes, retention, options)
+        self._writes_to = self._own or topology
+        self._connections = 0
         self._sender = Sender(writes, keys, options)
         self._send = self._sender.send
         if options.on_unknown == "resend":
             self.resending = Resending(self._sender.send)
             self._send = self.resending.send
 
-    async def open(self) -> None:
-        if self._own is not None:
     @property
     def connections(self) -> int:
         """How many connections were made for writing alone."""
         return 0 if self._own is None else self._own.connections
 
+    async def open(self) -> None:
+        if self._own is not None:
             await self._own.open()
+        self._connections = self._writes_to.connections
 
     async def close(self) -> None:
         """It ends in time and raises nothing."""
@@ -57,4 +60,9 @@ class Publishing:
             await self._own.close()
 
     async def send(self, items: Sequence[Outgoing], timeout: float) -> Sequence[Outcome]:
-        return await self._send(items, timeout)
+        outcomes = await self._send(items, timeout)
+        if self._writes_to.connections != self._connections:
+            # A server that was restarted, or took over, may have lost what the other was told.
+            self._connections = self._writes_to.connections
+            self._sender.tell_anew(items)
+        return outcomes

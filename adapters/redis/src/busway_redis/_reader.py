@@ -89,8 +89,10 @@ class Reader:
                 if fields is not None and fields[0] == BELL:
                     feed.hear(sources[key], id)
         if feed.heard:
-            # What was given back is older than what is new.
+            # What was given back is older than what is new. Should this fail, nobody has seen that.
+            self._unsure = True
             await feed.claim()
+            self._unsure = False
         for key, entries in answer or ():
             source = sources[key]
             if self.sources.get(key) is source:

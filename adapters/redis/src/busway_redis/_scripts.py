@@ -65,7 +65,10 @@ for i = 1, #KEYS, 2 do
   -- As above, so that what is due can be handled, which makes room.
   if #due > 0 then redis.call('ZREM', KEYS[i], '') end
   for _, member in ipairs(due) do
-    local fields = cmsgpack.unpack(member)
+    local read, fields = pcall(cmsgpack.unpack, member)
+    if not read or type(fields) ~= 'table' or #fields < 3 or #fields % 2 == 0 then
+      fields = {'', 'raw', member, 'reason', 'what was to be handled later was not written by a bus'}
+    end
     table.remove(fields, 1)
     redis.call('XADD', KEYS[i + 1], '*', unpack(fields))
     redis.call('ZREM', KEYS[i], member)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from busway import BuswayError, Envelope, TransportError
@@ -53,6 +54,12 @@ class Sender:
         self._known.clear()
         self._streams.clear()
 
+    def tell_anew(self, items: Sequence[Outgoing]) -> None:
+        """Who answers now may not have been told; these were sent to it."""
+        self.forget()
+        for future in self._register(items):
+            unheard(future)
+
     async def send(self, items: Sequence[Outgoing], timeout: float) -> Sequence[Outcome]:
         if len(items) == 1 and (items[0].address.channel, items[0].address.group) in self._known:
             return (await self._send_one(items[0], timeout),)
@@ -79,6 +86,8 @@ class Sender:
                 commands.append((place, *self._command(item)))
             except BuswayError as error:
                 outcomes[place] = NotWritten(error)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
         registered = self._register(items)
         if registered and self._topology.one_slot:
             # On a cluster nothing else says that the registry is told before the channel has it.
@@ -88,12 +97,13 @@ class Sender:
                 return [each or NotWritten(error) for each in outcomes]
         begin = self._topology.begin
         begun = [(place, begin(key, *command)) for place, key, command in commands]
-        timer = asyncio.get_running_loop().call_later(timeout, self._give_up, begun, timeout)
+        timer = loop.call_at(until, self._give_up, begun, timeout)
         try:
             for place, future in begun:
                 outcomes[place] = await self._outcome(items[place], future)
         finally:
             timer.cancel()
+            self._give_up(begun, timeout)  # cancelled: what was not sent by now is not sent later
             for future in (*registered, *(future for _, future in begun)):
                 unheard(future)
         return outcomes  # type: ignore[return-value]
@@ -139,22 +149,32 @@ class Sender:
     def _register(self, items: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
         """Tell the registry of channels it may not know, before anything is written to them."""
         begun: list[asyncio.Future[Any]] = []
-        for item in items:
-            address = item.address
-            name = (address.channel, address.group)
-            if name in self._known or address.purpose is Purpose.REPLY:
+        sent_to = [item.address for item in items if item.address.purpose is not Purpose.REPLY]
+        for name in dict.fromkeys((address.channel, address.group) for address in sent_to):
+            if name in self._known:
                 continue
-            if len(self._known) >= _KEPT:
-                self.forget()
-            self._known.add(name)
-            if self._keys.shards == 1:
-                self._streams[address.channel] = self._keys.stream(address.channel)
-            for key in self._keys.registries(address.group):
-                begun.append(self._topology.begin(key, "SADD", key, address.channel))
-        for future in begun:
-            future.add_done_callback(self._told)
+            channel, group = name
+            telling = [
+                self._topology.begin(key, "SADD", key, channel)
+                for key in self._keys.registries(group)
+            ]
+            for each in telling:
+                each.add_done_callback(partial(self._told, name, telling))
+            begun += telling
         return begun
 
-    def _told(self, future: asyncio.Future[Any]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            self._known.clear()  # told again with the next
+    def _told(
+        self,
+        name: tuple[str, str | None],
+        telling: Sequence[asyncio.Future[Any]],
+        _: asyncio.Future[Any],
+    ) -> None:
+        if not all(each.done() and not each.cancelled() for each in telling):
+            return
+        if any(each.exception() is not None for each in telling):
+            return  # told again with the next
+        if len(self._known) >= _KEPT:
+            self.forget()
+        self._known.add(name)
+        if self._keys.shards == 1:
+            self._streams[name[0]] = self._keys.stream(name[0])

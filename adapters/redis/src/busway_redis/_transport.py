@@ -252,6 +252,7 @@ class Listening:
         for source in list(self._feed.sources.values()):
             if source.channel in gone and not source.deletes:
                 del self._feed.sources[source.key]
+                self._joining.lay_down(source)
                 for reader in self._readers.values():
                     reader.remove(source)
         self._shards.forget(gone)
