@@ -32,8 +32,14 @@ class Lease:
         until = self.loan.until
         return self.over or (until is not None and time.monotonic() >= until)
 
-    def agreed(self, at: float, seconds: float) -> None:
+    def agreed(self, at: float, seconds: float) -> bool:
         """The server agreed to these seconds; it was asked at that moment (monotonic), so that it
         counts them from a later one. What is left of them is for clocks that are not equally fast.
+
+        False: it had ended here before the answer came. What was not started for that would be
+        passed over by what is behind it, if it went on as though nothing had been.
         """
+        if self.ended:
+            return False
         self.loan.until = at + seconds * _SURE
+        return True

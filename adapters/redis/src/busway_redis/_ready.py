@@ -17,7 +17,8 @@ class Ready:
 
     A *suspect* was handed out before, by whoever, and never settled: it may have killed the process
     that had it. It is handed out alone, and what is new takes turns with it, so that a heap of
-    suspects stalls nobody; only what shares a lane with one waits behind it.
+    suspects stalls nobody. In one lane the order is that of the stream: what was given back
+    unhandled is new and may be older than a suspect, which waits behind it then.
     """
 
     __slots__ = ("_lanes", "_turn", "fresh", "suspects")
@@ -60,19 +61,26 @@ class Ready:
         fresh = self.fresh
         if not self._lanes:
             return [fresh.popleft() for _ in range(min(limit, len(fresh)))]
+        first = _firsts(self.suspects)
         taken: list[Delivery] = []
         kept: list[Delivery] = []
         for delivery in fresh:
-            waits = len(taken) == limit or delivery.lane in self._lanes
+            before = first.get(delivery.lane)
+            waits = len(taken) == limit or (before is not None and before < by_place(delivery))
             (kept if waits else taken).append(delivery)
         fresh.clear()
         fresh.extend(kept)
         return taken
 
     def suspect(self) -> Delivery | None:
-        """The next suspect, if there is one; it stays until ``remove``."""
+        """The next suspect that may be handed out; it stays until ``remove``."""
         self._turn = False
-        return self.suspects[0] if self.suspects else None
+        first = _firsts(each for each in self.fresh if each.lane in self._lanes)
+        for delivery in self.suspects:
+            before = first.get(delivery.lane)
+            if before is None or by_place(delivery) < before:
+                return delivery
+        return None
 
     def remove(self, delivery: Delivery) -> None:
         """It was handed out, or lost."""
@@ -93,3 +101,12 @@ class Ready:
         self.suspects.clear()
         self._lanes.clear()
         return back
+
+
+def _firsts(deliveries: Iterable[Delivery]) -> dict[Hashable, tuple[int, int]]:
+    """Where the first of each lane lies. They come in their order."""
+    first: dict[Hashable, tuple[int, int]] = {}
+    for delivery in deliveries:
+        if delivery.lane is not None and delivery.lane not in first:
+            first[delivery.lane] = by_place(delivery)
+    return first

@@ -135,9 +135,8 @@ class Shards:
         values = [each.lease.value for each in tenures]
         lost = await self._feed.topology.script(RENEW, keys, (round(seconds * 1000), *values))
         for place, tenure in enumerate(tenures):
-            if place not in lost:
-                tenure.lease.agreed(at, seconds)
-            elif not tenure.lease.over:
+            ours = place not in lost and tenure.lease.agreed(at, seconds)
+            if not ours and not tenure.lease.over:
                 tenure.lost()
 
     async def _balancing(self) -> None:
