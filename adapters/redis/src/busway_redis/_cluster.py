@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from busway.errors import TransportError
+from busway import TransportError
 
 from ._dial import Dialer
 from ._errors import NotSent, Refused

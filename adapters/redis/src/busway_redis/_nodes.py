@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from busway.errors import TransportError
+from busway import TransportError
 
 from ._dial import Dial, Dialer
 from ._errors import NotSent

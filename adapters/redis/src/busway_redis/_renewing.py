@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from busway.errors import TransportError
+from busway import TransportError
 
 from ._errors import Refused
 from ._link import Argument, Link
