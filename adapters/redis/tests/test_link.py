@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from busway.errors import TransportError
 from busway_redis._answers import Deadlines, answers
 from busway_redis._client import options_of
 from busway_redis._dial import Dialer
+from busway_redis._errors import NotSent, Unanswered
 from busway_redis._link import Link
 from tests.faults._proxy import Proxy
 from tests.servers import RedisServer
@@ -70,6 +72,43 @@ async def test_what_was_given_up_while_the_server_was_away_is_not_sent_later(
             await cancelled
         await asyncio.to_thread(own_redis.start)
         assert await link.call("GET", "k", timeout=PATIENCE) is None
+
+
+async def test_what_was_given_up_while_it_was_dialled_is_not_sent_later(
+    redis_server: RedisServer,
+) -> None:
+    options = options_of(redis_server.url)
+    dial, dialling, gate = Dialer(options).to(options.nodes[0]), asyncio.Event(), asyncio.Event()
+
+    async def late() -> AbstractConnection:
+        dialling.set()
+        await gate.wait()
+        return await dial()
+
+    link = Link(late, timeout=PATIENCE, name="link")
+    key = uuid.uuid4().hex
+    try:
+        given_up = link.begin("INCR", key)
+        await dialling.wait()
+        given_up.cancel()
+        value = link.begin("GET", key)
+        gate.set()
+        assert await value is None
+    finally:
+        await link.close()
+
+
+async def test_a_deadline_says_whether_the_command_was_sent(redis_server: RedisServer) -> None:
+    async with Proxy("127.0.0.1", redis_server.port) as proxy:
+        async with linked(proxy.port) as link:
+            await link.call("PING")
+            proxy.stall()
+            with pytest.raises(Unanswered):
+                await link.call("PING", timeout=0.1)
+        await proxy.refuse()
+        async with linked(proxy.port) as link:
+            with pytest.raises(NotSent):
+                await link.call("PING", timeout=0.1)
 
 
 async def test_who_is_cancelled_while_closing_is_cancelled(redis_server: RedisServer) -> None:
