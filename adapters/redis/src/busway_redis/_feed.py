@@ -237,24 +237,37 @@ class RedisFeed:
                 if not delivery.expired:
                     source, id, _ = delivery.receipt
                     ids.setdefault(source, {})[id] = None
+        free = {source: acked for source, acked in ids.items() if source.lease is None}
+        if free:
+            lost += await self._ack(free)
         for source, acked in ids.items():
-            lost += await self._ack(source, acked)
+            if source.lease is not None:
+                lost += await self._done(source, source.lease, acked)
         return lost
 
-    async def _ack(self, source: Source, ids: dict[bytes, None]) -> int:
-        """Acknowledge what is ours; how many were not."""
-        if source.lease is not None:
-            return await self._done(source, source.lease, ids)
-        begin, key = self.topology.begin, source.key
-        begun = [begin(key, "XACK", key, self.group.name, *ids)]
-        if source.deletes:
-            begun.append(begin(key, "XDEL", key, *ids))
+    async def _ack(self, ids: dict[Source, dict[bytes, None]]) -> int:
+        """Acknowledge what is ours, in one write however many streams it came from; how many were
+        not."""
+        begin, group = self.topology.begin, self.group.name
+        begun = {
+            source: begin(source.key, "XACK", source.key, group, *acked)
+            for source, acked in ids.items()
+        }
+        deletes = [
+            begin(source.key, "XDEL", source.key, *acked)
+            for source, acked in ids.items()
+            if source.deletes
+        ]
+        missing = 0
         try:
-            count: int = (await answers(begun, self.timeout))[0]
-        except BaseException:
-            source.told.update(ids)
-            raise
-        return self._missing(source, ids, count)
+            await answers([*begun.values(), *deletes], self.timeout)
+        finally:
+            for source, future in begun.items():
+                if future.cancelled() or not future.done() or future.exception() is not None:
+                    source.told.update(ids[source])
+                else:
+                    missing += self._missing(source, ids[source], future.result())
+        return missing
 
     async def _done(self, source: Source, lease: Lease, ids: dict[bytes, None]) -> int:
         """The same, where only the owner of a shard may."""
