@@ -15,6 +15,7 @@ from busway.testing import PartitionedLog
 from busway.transport import (
     Announces,
     Browses,
+    Charts,
     Discards,
     Extends,
     Follows,
@@ -43,6 +44,7 @@ TRANSPORT_POWERS: tuple[Any, ...] = (
     Rewinds,
     ManagesGroups,
     Announces,
+    Charts,
     Located,
     Reports,
     Volatile,

@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"_actor", "_agreement", "_composing", "_drain", "_emit", "_group", "_groups", "_host", "_live"}
     | {"_inside", "_publisher", "_reports", "_request", "_sealing", "_settings", "_spec"}
     | {"_stopping", "_subscription", "_threads"},
-    {"_open", "_dead"},
+    {"_open", "_dead", "_charting"},
     {
         "_consumer",
         "_batching",

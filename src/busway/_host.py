@@ -51,6 +51,8 @@ class Host:
         self.on_state: list[Callable[[State], None]] = []
         self.counting = False
         """Whether somebody else says how long a stop takes."""
+        self.after_connect: list[Step] = []
+        """What is asked of the transport before anything is opened."""
         self.before_close: list[Step] = []
         """What has to leave the process before the transport is closed."""
 
@@ -148,6 +150,8 @@ class Host:
                 with self._connecting as connecting:
                     await self._runtime.transport.__aenter__()
                     stack.push_async_exit(self._disconnect)
+                    for ask in self.after_connect:
+                        await ask()
                 if not connecting.cancel_called:
                     await self._live()
         except BaseException as error:

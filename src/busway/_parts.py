@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ._channels import Channels
+from ._charting import agree_on_channels
 from ._composing import Composer
 from ._declared import declaration_of, declared_for
 from ._drain import Drain
@@ -81,10 +82,16 @@ class Parts:
         self.host = Host(self.runtime, self.drain)
         self.emitter = Emitter(self.publisher, settings.emit_buffer)
         self.host.on_state.append(self._open_emitter)
+        self.host.after_connect.append(self._agree_on_channels)
         self.requests = Requests(self.publisher, f"{settings.service}.replies.{self.instance}")
         self.replies: GroupRunner | None = None
         """Opened by the first request."""
         self._compose_publishing()
+
+    async def _agree_on_channels(self) -> None:
+        patterns = {each for one in self.groups.runners.values() for each in one.routes.patterns}
+        overrides = self.channels.overrides
+        await agree_on_channels(self.runtime.transport, overrides, sorted(patterns))
 
     def replies_runner(self) -> GroupRunner:
         """The group that replies come by; this process's own."""

@@ -19,6 +19,7 @@ from busway.transport import (
     Address,
     Announces,
     Browses,
+    Charts,
     Delivery,
     Discards,
     Extends,
@@ -48,7 +49,7 @@ __all__ = ["TestFlakyBus", "TestFlakyLog", "TestFlakyMemory", "pytestmark"]
 pytestmark = pytest.mark.anyio
 
 POWERS = [
-    *(Announces, Browses, Discards, Holds, Located, ManagesGroups, Posts, Reports),
+    *(Announces, Browses, Charts, Discards, Holds, Located, ManagesGroups, Posts, Reports),
     *(Rewinds, TakesClock, Volatile),
 ]
 FEED_POWERS = [Extends, Follows, Moves, Redelivers]

@@ -30,6 +30,7 @@ from ..transport import (
     SystemClock,
 )
 from ._boxes import Boxes
+from ._chart import Chart
 from ._feed import LeasedFeed, MemoryFeed
 from ._history import History
 from ._later import Later
@@ -48,9 +49,9 @@ class MemoryTransport:
     """Events inside one process.
 
     Give one object to several buses and they share its events, as processes share a broker's.
-    Powers: Holds, Volatile, Browses, Discards, ManagesGroups, Announces, Located, Rewinds (where
-    history is kept), TakesClock; its feeds Moves, Redelivers, Follows, and Extends where loans run
-    out.
+    Powers: Holds, Volatile, Browses, Discards, ManagesGroups, Announces, Charts, Located, Rewinds
+    (where history is kept), TakesClock; its feeds Moves, Redelivers, Follows, and Extends where
+    loans run out.
     """
 
     holds: Literal[True] = True
@@ -74,6 +75,7 @@ class MemoryTransport:
         self._boxes = Boxes(mailbox)
         self._later = Later()
         self._held = self._later.heap  # looked at by every receive
+        self._chart = Chart()
         self._location = f"memory:{secrets.token_hex(8)}"
         # One question in the hot path instead of three.
         self._plain = not (history or codec)
@@ -95,6 +97,9 @@ class MemoryTransport:
         if line.channel != address.channel:
             return _needs_more  # of two buses that disagree about a topic, the first has the port
         return line.port(lambda: self._boxes.route(topic))
+
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        return self._chart.add(channels)
 
     async def location(self) -> str:
         return self._location

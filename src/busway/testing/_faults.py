@@ -27,6 +27,7 @@ Operation = Literal[
     "extend",
     "follow",
     "announce",
+    "chart",
     "location",
     "addresses",
     "browse",

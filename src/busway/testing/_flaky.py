@@ -13,6 +13,7 @@ from busway.transport import (
     Announces,
     Browsed,
     Browses,
+    Charts,
     Clock,
     Discards,
     Feed,
@@ -176,6 +177,11 @@ class _Announcing(Flaky):
         return await self.around("announce", lambda: self.inner.announce(group), group)
 
 
+class _Charting(Flaky):
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        return await self.around("chart", lambda: self.inner.chart(channels))
+
+
 class _Located(Flaky):
     async def location(self) -> str:
         return await self.around("location", self.inner.location)
@@ -220,6 +226,7 @@ _POWERS: dict[type, type[Flaky]] = {
     Rewinds: _Rewinding,
     ManagesGroups: _Managing,
     Announces: _Announcing,
+    Charts: _Charting,
     Located: _Located,
     Reports: _Reporting,
     Posts: _Posting,

@@ -20,7 +20,7 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 
-from busway.errors import BuswayError, TransportError
+from busway.errors import BuswayError, OptionError, TransportError
 from busway.transport import (
     WRITTEN,
     Address,
@@ -50,7 +50,7 @@ class PartitionedLog:
     reading, and its letters keep the order they came in). ``patience`` is how many seconds a member
     may go on with what it is running after its partition was given to another.
 
-    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``, ``Located``,
+    Powers: ``Browses``, ``Rewinds``, ``ManagesGroups``, ``Announces``, ``Charts``, ``Located``,
     ``Reports`` (``appended``: records written); its feeds ``Follows``.
     """
 
@@ -62,6 +62,7 @@ class PartitionedLog:
         self._round = itertools.count()
         self._users = 0
         self._appended = 0
+        self._chart: dict[str, str] = {}
         self._location = f"log:{secrets.token_hex(8)}"
 
     async def __aenter__(self) -> Self:
@@ -184,6 +185,17 @@ class PartitionedLog:
         cohort = self._cohorts.get(group.name)
         living = [member.group for member in cohort.members] if cohort else []
         return {each.member: each.patterns for each in (*living, group)}
+
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        await anyio.lowlevel.checkpoint()
+        for pattern, channel in channels.items():
+            said = self._chart.get(pattern, channel)
+            if said != channel:
+                raise OptionError(
+                    f"{pattern!r} lies in {channel!r} here, and in {said!r} for who came before"
+                )
+        self._chart.update(channels)
+        return dict(self._chart)
 
     async def location(self) -> str:
         await anyio.lowlevel.checkpoint()

@@ -58,6 +58,7 @@ from ._powers import Announces as Announces
 from ._powers import Browsed as Browsed
 from ._powers import Browses as Browses
 from ._powers import ChannelState as ChannelState
+from ._powers import Charts as Charts
 from ._powers import Discards as Discards
 from ._powers import GroupState as GroupState
 from ._powers import Holds as Holds
@@ -83,6 +84,7 @@ __all__ = [
     "Browsed",
     "Browses",
     "ChannelState",
+    "Charts",
     "Clock",
     "Delivery",
     "Discards",

@@ -21,6 +21,7 @@ __all__ = [
     "Browsed",
     "Browses",
     "ChannelState",
+    "Charts",
     "Discards",
     "GroupState",
     "Holds",
@@ -195,6 +196,21 @@ class Announces(Protocol):
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
         """Record this member's patterns and return those of every living member, by name."""
+        ...
+
+
+@runtime_checkable
+class Charts(Protocol):
+    """A transport that keeps, beside the events, where topics lie: two processes that were told
+    differently would miss each other's events, and find out by nothing else."""
+
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        """Record in which channels the topics of these patterns lie, where nobody has yet, and
+        return all that is recorded. The core asks once, when a bus starts.
+
+        Raises ``OptionError``, which names both channels and says what to do, when another channel
+        is recorded for one of the patterns; then nothing is recorded.
+        """
         ...
 
 

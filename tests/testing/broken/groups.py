@@ -31,6 +31,8 @@ __all__ = [
     "BrowseBeginsAtThePosition",
     "BrowseForgetsTheStory",
     "CannotBeEnteredAgain",
+    "ChartsForgetting",
+    "ChartsThatFollow",
     "DeliversDeadLetters",
     "FenceIsLostWithItsOwner",
     "FenceNeverGrows",
@@ -322,6 +324,23 @@ class FencesEachTenure(FencingAnew):
     class feed_type(FencingAnew.feed_type):
         def fence(self, tenure: Tenure) -> int | None:
             return id(tenure)
+
+
+class ChartsForgetting(BrokenLog):
+    caught_by = ("test_charts_keeps_where_topics_lie",)
+
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        return channels
+
+
+class ChartsThatFollow(BrokenLog):
+    """Whoever started last is right, and the others publish where nobody listens."""
+
+    caught_by = ("test_charts_refuses_another_channel_and_records_nothing",)
+
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        self._chart.update(channels)
+        return dict(self._chart)
 
 
 class LocatedAnewEachTime(BrokenLog):

@@ -36,6 +36,7 @@ CALLS: dict[Operation, str] = {
     "discard": "test_discards_that_is_not_answered_ends",
     "rewind": "test_rewinds_that_is_not_answered_ends",
     "announce": "test_announces_that_is_not_answered_ends",
+    "chart": "test_charts_that_is_not_answered_ends",
     "location": "test_located_that_is_not_answered_ends",
 }
 """Each call that waits for a broker, and the test that says that it ends."""
@@ -97,6 +98,7 @@ _GOOD: dict[Operation, object] = {
     "addresses": (),
     "discard": True,
     "announce": {},
+    "chart": {},
     "location": "",
 }
 

@@ -23,7 +23,7 @@ from busway.transport import (
     Start,
 )
 
-from ._agreeing import agree_on_shards
+from ._agreeing import agree_on_shards, chart
 from ._browsing import Browsing
 from ._checks import check
 from ._client import Given, options_of
@@ -51,8 +51,8 @@ class RedisTransport:
     """The bus between processes, on Redis Streams.
 
     It runs on asyncio. Every call but ``receive`` ends within ``options.timeout`` seconds. Powers:
-    Holds, Browses, Discards, Rewinds, ManagesGroups, Announces, Located; its feeds Extends, Moves,
-    Follows.
+    Holds, Browses, Discards, Rewinds, ManagesGroups, Announces, Charts, Located, Reports; its feeds
+    Extends, Moves, Follows.
 
     ``given`` is a URL, ``Options``, or a client of redis-py that was configured in code: its
     connections are made as that client would make them, and the client itself is not used. The
@@ -156,6 +156,9 @@ class RedisTransport:
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
         return await self._groups.announce(group)
 
+    async def chart(self, channels: Mapping[str, str], /) -> Mapping[str, str]:
+        return await chart(self._topology, self.keys, channels)
+
     async def groups(self) -> Sequence[GroupState]:
         return await self._groups.states()
 
@@ -212,14 +215,14 @@ class Listening:
         self._run(tending.run())
         self._run(self._retention.run(self._feed.member))
 
-    def _run(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(self._ended)
     @property
     def connections(self) -> int:
         """How many connections were made for reading."""
         return sum(reader.link.connections for reader in self._readers.values())
 
+    def _run(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
         self._tasks.add(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -257,11 +260,11 @@ class Listening:
                     reader.remove(source)
         self._shards.forget(gone)
         self._add(await self._joining.discover())
+        await self._joining.register()
         await self._joining.announce()
 
     async def stop(self) -> None:
         """Stop reading, then give everything back."""
-        await self._joining.register()
         await self.die()
         await self._shards.stop()
         await self._joining.leave()

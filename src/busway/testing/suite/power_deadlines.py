@@ -10,6 +10,7 @@ from busway.transport import (
     Address,
     Announces,
     Browses,
+    Charts,
     Discards,
     Extends,
     Follows,
@@ -163,6 +164,14 @@ class PowerDeadlines(SuiteBase):
             group = ear.group
             members = await made_in(silence, driver, lambda: transport.announce(group))
             assert dict(members) == {group.member: group.patterns}
+
+    async def test_charts_that_is_not_answered_ends(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Charts):
+            missing("Charts")
+        mine = {driver.name("red.*"): "one"}
+        recorded = await made_in(self.stalled(transport), driver, lambda: transport.chart(mine))
+        assert mine.items() <= recorded.items()
 
     async def test_located_that_is_not_answered_ends(self, driver: Driver) -> None:
         transport = driver.transport

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from busway.errors import TransportError
+from busway.errors import OptionError, TransportError
 from busway.transport import (
     Announces,
     Browsed,
     Browses,
+    Charts,
     Discards,
     Holds,
     Located,
@@ -188,6 +189,28 @@ class Powers(SuiteBase):
             await transport.announce(one)
             both = await transport.announce(two)
             assert dict(both) == {one.member: one.patterns, two.member: two.patterns}
+
+    async def test_charts_keeps_where_topics_lie(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Charts):
+            missing("Charts")
+        red, blue = driver.name("red.*"), driver.name("blue.*")
+        async with transport:
+            await transport.chart({red: "one"})
+        recorded = await transport.chart({blue: "two"})
+        assert (recorded[red], recorded[blue]) == ("one", "two")
+        assert await transport.chart({red: "one"}) == recorded
+
+    async def test_charts_refuses_another_channel_and_records_nothing(self, driver: Driver) -> None:
+        transport = driver.transport
+        if not isinstance(transport, Charts):
+            missing("Charts")
+        red, blue = driver.name("red.*"), driver.name("blue.*")
+        await transport.chart({red: "one"})
+        with pytest.raises(OptionError) as refusal:
+            await transport.chart({blue: "two", red: "three"})
+        assert all(name in str(refusal.value) for name in (red, "one", "three"))
+        assert blue not in await transport.chart({})
 
     async def test_located_says_the_same_whenever_it_is_asked(self, driver: Driver) -> None:
         transport = driver.transport
