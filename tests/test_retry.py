@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
@@ -223,3 +224,23 @@ async def test_handlers_of_equal_patterns_each_tell_their_own_name() -> None:
         await bus.publish("a.b", 1)
         (letter,) = await letters(bus, "g", 1)
     assert letter.reason in letter.handler
+
+
+@pytest.mark.parametrize("url", ["memory://", "memory://?lease=30"])
+@pytest.mark.parametrize("topics", [["a.b"], ["a.b", "a.c"]], ids=["first", "in one batch"])
+async def test_a_handler_runs_in_the_context_of_no_error_of_ours(
+    url: str, topics: list[str]
+) -> None:
+    """The first event of a topic is looked up in vain: no traceback is to show that."""
+    bus, contexts = Bus(url, retry=quick(1)), Seen()
+
+    @bus.subscribe("a.*", group="g")
+    async def handle(data: Any) -> None:
+        contexts.add(sys.exception())
+        raise ValueError("no")
+
+    async with up(bus):
+        await bus.publish_many([bus.envelope(topic, 1) for topic in topics])
+        found = await letters(bus, "g", len(topics))
+    assert contexts.items == [None] * len(topics)
+    assert not any("KeyError" in letter.traceback for letter in found)

@@ -125,10 +125,11 @@ class Worker:
             try:
                 handling = routes[content.type]
             except (KeyError, AttributeError):  # not seen lately, or no envelope
-                delivery = await single.take(delivery)
-                continue
+                # Taken outside of this block: in it, the error would be the handler's context.
+                handling = None
             if (
-                delivery.delivered != 1
+                handling is None
+                or delivery.delivered != 1
                 or delivery.due is not None
                 or delivery.expired
                 or crew.loans
@@ -210,6 +211,8 @@ class Worker:
             try:
                 handling = routes[content.type]
             except KeyError:
+                handling = None
+            if handling is None:
                 return await single.take(self._broken_off(run))
             set_current(content)
             try:
