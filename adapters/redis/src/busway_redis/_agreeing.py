@@ -31,9 +31,11 @@ return redis.call('HGETALL', KEYS[1])
 async def agree_on_shards(topology: Topology, keys: Keys) -> None:
     """Raises OptionError when others have another number of shards, TransportError."""
     key = keys.config
-    if await topology.call(key, "HSETNX", key, "shards", keys.shards):
-        return
-    said: bytes = await topology.call(key, "HGET", key, "shards") or b"%d" % keys.shards
+    said: bytes | None = await topology.call(key, "HGET", key, "shards")
+    if said is None:  # asked first: a full server takes no record, and is to be drained
+        if await topology.call(key, "HSETNX", key, "shards", keys.shards):
+            return
+        said = await topology.call(key, "HGET", key, "shards") or b"%d" % keys.shards
     if int(said) != keys.shards:
         raise OptionError(
             f"shards={keys.shards} here, and shards={said.decode()} in the processes that started "

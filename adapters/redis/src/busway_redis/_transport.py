@@ -92,9 +92,10 @@ class RedisTransport:
         await self._topology.open()
         try:
             async with asyncio.timeout_at(until):
+                # Nothing is written to a server that is not fit for it.
+                await check(self._topology, self.options)
                 await agree_on_shards(self._topology, self.keys)
                 await self.publishing.open()
-                await check(self._topology, self.options)
         except BaseException as error:
             await self._close()
             if isinstance(error, TimeoutError):
