@@ -34,7 +34,7 @@ class Hearing:
     """The subscriptions of one connection, kept up.
 
     ``heard`` is called with a channel and what was said there; ``broken`` with why nothing can be
-    heard now, each time it cannot.
+    heard now, each time it cannot, and with None when it can again.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Hearing:
         timeout: float,
         name: str,
         heard: Callable[[bytes, bytes], None],
-        broken: Callable[[TransportError], None],
+        broken: Callable[[TransportError | None], None],
     ) -> None:
         self._dial = dial
         self._timeout = timeout
@@ -220,6 +220,7 @@ class Hearing:
             _log.warning(
                 "%s: it is back; what was published for %.1f s is missed", self._name, seconds
             )
+            self._broken(None)
 
 
 def _of(exact: bool, names: Iterable[bytes], kinds: dict[bytes, bool]) -> list[bytes]:

@@ -106,7 +106,7 @@ class LiveFeed:
             self._missing += 1
             self.missed += 1
 
-    def _break(self, error: TransportError) -> None:
+    def _break(self, error: TransportError | None) -> None:
         self._trouble = error
         self._arrival.set()
 
