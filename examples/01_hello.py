@@ -25,8 +25,9 @@ async def charge(order: OrderPlaced) -> None:
 
 
 async def main() -> None:
-    async with bus:  # leaving it handles what is left
+    async with bus:
         await bus.publish(OrderPlaced("o-1", 99.5))
+        await bus.drain()  # until it is handled
 
 
 anyio.run(main)

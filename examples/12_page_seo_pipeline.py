@@ -10,7 +10,7 @@ from __future__ import annotations
 import anyio
 import msgspec
 
-from busway import Batch, Bus, Envelope, Message, event
+from busway import Batch, Bus, Message, event
 
 
 @event("page.changed", key="url")
@@ -34,7 +34,7 @@ class SitemapUpdated(msgspec.Struct, frozen=True):
 
 bus = Bus(service="seo")
 sitemap: dict[str, str] = {}
-updates: list[Envelope] = []
+updates: list[tuple[SitemapUpdated, str | None]] = []
 
 
 @bus.subscribe(PageChanged, group="analyser", concurrency=4)
@@ -56,7 +56,7 @@ async def update_sitemap(pages: list[PageAnalysed], messages: list[Message[PageA
 @bus.subscribe(SitemapUpdated, group="search")
 async def tell_search_engines(update: SitemapUpdated, message: Message[SitemapUpdated]) -> None:
     print("please read again:", *update.urls)
-    updates.append(message.envelope)
+    updates.append((update, message.correlation_id))
 
 
 async def main() -> None:
@@ -69,10 +69,10 @@ async def main() -> None:
         await bus.drain()
 
     assert sitemap == {"/": "Title 9", "/about": "Title 9", "/prices": "Title 9"}
-    [update] = updates
-    assert update.data.urls == ["/", "/about", "/prices"]
-    assert sorted(update.data.changes) == sorted(envelope.id for envelope in sent)
-    assert update.correlation_id in update.data.changes
+    [(update, correlation_id)] = updates
+    assert update.urls == ["/", "/about", "/prices"]
+    assert sorted(update.changes) == sorted(envelope.id for envelope in sent)
+    assert correlation_id in update.changes
 
 
 anyio.run(main)

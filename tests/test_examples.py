@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.servers.plugin import started_or_skip
 __all__: list[str] = []
 
 ROOT = Path(__file__).resolve().parent.parent
+ON_ITS_BUS = re.compile(r'^(bus = )Bus\((?:"memory://", )?', re.MULTILINE)
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -46,6 +48,29 @@ def test_the_example_ends_well(example: Path, request: pytest.FixtureRequest) ->
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     assert done.stdout.strip(), "an example shows something"
+
+
+@pytest.mark.parametrize(
+    "example",
+    [each for each in EXAMPLES if ON_ITS_BUS.search(each.read_text())],
+    ids=lambda e: e.stem,
+)
+def test_the_example_ends_well_when_its_url_is_that_of_a_redis(
+    example: Path, examples_redis: RedisServer, tmp_path: Path
+) -> None:
+    """What is promised: change the URL, and nothing else."""
+    examples_redis.command("FLUSHALL")
+    text = ON_ITS_BUS.sub(f'\\1Bus("{examples_redis.url}", ', example.read_text())
+    if 'service="' not in text:
+        text = text.replace(
+            f'Bus("{examples_redis.url}", ', f'Bus("{examples_redis.url}", service="e", '
+        )
+    changed = tmp_path / example.name
+    changed.write_text(text)
+    done = subprocess.run(
+        [sys.executable, changed], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
 def test_the_examples_are_numbered_without_a_gap() -> None:
