@@ -103,10 +103,7 @@ async def groups(url: str, count: int, many: int) -> float:
         bus.add(counting(watch), PATTERN, group=f"group-{number}")
     quiet_heap()
     async with bus:
-        started = perf_counter()
-        for watch in watches:
-            await watch.done.wait()
-        return (perf_counter() - started) / sum(watch.handled for watch in watches)
+        return await Stopwatch.all_done(watches)
 
 
 async def publish(url: str, count: int) -> float:

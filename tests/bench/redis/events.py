@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import perf_counter
 
 import msgspec
@@ -46,12 +47,13 @@ def packed(count: int) -> list[bytes]:
 class Stopwatch:
     """Runs from when the first ``warm`` events were handled until all were."""
 
-    __slots__ = ("_started", "_total", "_warm", "done", "handled", "next", "seconds_each")
+    __slots__ = ("_started", "_total", "_warm", "done", "handled", "next", "seconds_each", "warmed")
 
     def __init__(self, warm: int, count: int) -> None:
         self.handled = 0
         self.next = warm
         """At so many ``mark`` is to be called."""
+        self.warmed = asyncio.Event()
         self.done = asyncio.Event()
         self.seconds_each = 0.0
         self._warm = warm
@@ -62,9 +64,20 @@ class Stopwatch:
         now = perf_counter()
         if self.next < self._total:
             self._started, self._warm, self.next = now, self.handled, self._total
+            self.warmed.set()
         else:
             self.seconds_each = (now - self._started) / (self.handled - self._warm)
             self.done.set()
+
+    @staticmethod
+    async def all_done(watches: Sequence[Stopwatch]) -> float:
+        """Seconds per event of them all, from when each is warm until each is done."""
+        for watch in watches:
+            await watch.warmed.wait()
+        before, started = sum(watch.handled for watch in watches), perf_counter()
+        for watch in watches:
+            await watch.done.wait()
+        return (perf_counter() - started) / (sum(watch.handled for watch in watches) - before)
 
     def passed(self, more: int) -> None:
         """So many were handled together."""

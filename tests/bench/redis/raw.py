@@ -107,11 +107,10 @@ async def groups(url: str, count: int, many: int) -> float:
         for number in range(many):
             await redis.xgroup_create(STREAM, f"group-{number}", "0")
         quiet_heap()
-        started = perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for number, watch in enumerate(watches):
                 tasks.create_task(loop(redis, f"group-{number}", watch))
-        return (perf_counter() - started) / sum(watch.handled for watch in watches)
+            return await Stopwatch.all_done(watches)
 
 
 async def publish(url: str, count: int) -> float:
