@@ -22,7 +22,7 @@ from busway.transport import (
     Outgoing,
     Purpose,
 )
-from busway_redis import PubSubTransport
+from busway_redis import PubSubTransport, _live_feed
 from tests.servers import RedisCluster, RedisSentinel, RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +189,41 @@ async def _one(feed: Feed) -> int:
     (got,) = await feed.receive(1)
     await feed.ack([got])
     return int(bytes(got.content.data))  # type: ignore[union-attr, arg-type]
+
+
+async def test_a_server_that_says_nothing_is_left(own_redis: RedisServer) -> None:
+    """Nothing comes of a quiet channel either: so it is asked whether it is there."""
+    transport = PubSubTransport(url_of(own_redis), timeout=0.4)
+    async with transport, transport.listen(group()) as feed:
+        await anyio.to_thread.run_sync(own_redis.pause)
+        try:
+            with pytest.raises(TransportError, match=r"no answer within 0\.4 s"):
+                with anyio.fail_after(PATIENCE):
+                    await feed.receive(1)
+        finally:
+            await anyio.to_thread.run_sync(own_redis.resume)
+        await until_heard(transport, feed, 1)
+    assert transport.report()["gaps"] == 1
+
+
+async def test_large_events_are_bounded_by_their_bytes(
+    transport: PubSubTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_live_feed, "_MOST_BYTES", 3 * len(JsonCodec().encode(content_of(0))))
+    async with transport.listen(group()) as feed:
+        await send(transport, *range(5))
+        with anyio.fail_after(PATIENCE):
+            while transport.report()["missed"] < 2:
+                await anyio.sleep(0.001)
+        assert await numbers(feed, 4) == [2, 3, 4]
+        await send(transport, 5, 6, 7)
+        assert await numbers(feed, 7) == [5, 6, 7], "what was handed out counts no more"
+
+
+def content_of(number: int) -> Envelope:
+    content = outgoing(number).content
+    assert isinstance(content, Envelope)
+    return content
 
 
 async def test_a_user_who_may_not_subscribe_is_told_so_at_once(own_redis: RedisServer) -> None:
