@@ -35,12 +35,13 @@ async def agree_on_shards(topology: Topology, keys: Keys) -> None:
     if said is None:  # asked first: a full server takes no record, and is to be drained
         if await topology.call(key, "HSETNX", key, "shards", keys.shards):
             return
-        said = await topology.call(key, "HGET", key, "shards") or b"%d" % keys.shards
-    if int(said) != keys.shards:
+        said = await topology.call(key, "HGET", key, "shards")
+    theirs = keys.shards if said is None else int(said)
+    if theirs != keys.shards:
         raise OptionError(
-            f"shards={keys.shards} here, and shards={said.decode()} in the processes that started "
+            f"shards={keys.shards} here, and shards={theirs} in the processes that started "
             f"before under the prefix {keys.prefix!r}: an event would be looked for in another "
-            f"stream than it lies in. Give every process shards={said.decode()}. To change it, let "
+            f"stream than it lies in. Give every process shards={theirs}. To change it, let "
             "every group handle what there is, stop all processes, and remove the record: "
             f"HDEL {keys.config} shards"
         )

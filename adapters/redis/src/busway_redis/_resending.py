@@ -36,7 +36,7 @@ class Resending:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         outcomes = list(await self._send(items, timeout))
-        unknown = [place for place, each in enumerate(outcomes) if _is_open(each)]
+        unknown: list[int] = [place for place, each in enumerate(outcomes) if _is_open(each)]
         pause = _FIRST_WAIT
         while unknown:
             wait = pause * (0.5 + random() / 2)

@@ -67,7 +67,8 @@ for i = 1, #KEYS, 2 do
   for _, member in ipairs(due) do
     local read, fields = pcall(cmsgpack.unpack, member)
     if not read or type(fields) ~= 'table' or #fields < 3 or #fields % 2 == 0 then
-      fields = {'', 'raw', member, 'reason', 'what was to be handled later was not written by a bus'}
+      local why = 'what was to be handled later was not written by a bus'
+      fields = {'', 'raw', member, 'reason', why}
     end
     table.remove(fields, 1)
     redis.call('XADD', KEYS[i + 1], '*', unpack(fields))
