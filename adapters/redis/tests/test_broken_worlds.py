@@ -214,6 +214,28 @@ async def test_a_full_server_refuses_cleanly_and_consumers_drain(
         never_twice(caplog)
 
 
+async def test_a_full_server_lets_in_who_is_to_empty_it(own_redis: RedisServer) -> None:
+    """With its group new to the server, and with its group known from before."""
+    seen: list[Any] = []
+    for first in (0, 20):
+        async with Bus(own_redis.url, service="shop", publish_only=True) as publisher:
+            for number in range(first, first + 20):
+                await publisher.publish("red.more", number)
+        done = asyncio.Event()
+        bus = Bus(own_redis.url, service="shop")
+
+        async def handle(data: int) -> None:
+            seen.append(data)
+            if len(seen) % 20 == 0:
+                done.set()  # noqa: B023  the handler of this round
+
+        bus.add(handle, "red.*", group=GROUP)
+        with full(own_redis), anyio.fail_after(PATIENCE):
+            async with bus:
+                await done.wait()
+    assert seen == list(range(40))
+
+
 @contextmanager
 def full(server: RedisServer) -> Generator[None]:
     server.command("CONFIG", "SET", "maxmemory", 1)

@@ -16,7 +16,7 @@ from ._errors import Refused
 from ._feed import FREE, RedisFeed
 from ._keys import Keys
 from ._link import Argument
-from ._scripts import ANNOUNCE, LEAVE
+from ._scripts import ANNOUNCE, DESPITE_OOM, LEAVE
 from ._source import Source
 from ._topology import Topology
 
@@ -66,7 +66,7 @@ class Joining:
             "patterns": group.patterns,
             "everywhere": group.channels is None,
         }
-        await self._call(self._keys.groups, "HSET", group.name, msgspec.json.encode(how))
+        await self._write(self._keys.groups, "HSET", group.name, msgspec.json.encode(how))
 
     async def announce(self) -> dict[str, tuple[str, ...]]:
         """Say that this member lives and what it handles; who else does."""
@@ -111,7 +111,7 @@ class Joining:
         await self._create([s for s in sources if s.channel in found[0]], "0")
         if retried:
             key = self._keys.joined(group.name)
-            await self._call(key, "SADD", *sorted(retried))
+            await self._write(key, "SADD", *sorted(retried))
         self._channels |= new
         self._retried |= retried
         self._looked = group
@@ -144,8 +144,27 @@ class Joining:
         ]
         told = await answers_or_refusals(begun, self._timeout)
         for source, answer in zip(sources, told, strict=True):
-            if isinstance(answer, Refused) and answer.code != "BUSYGROUP":
+            if isinstance(answer, Refused) and answer.code == "OOM":
+                await self._create_despite(source, name, "0" if source.deletes else start)
+            elif isinstance(answer, Refused) and answer.code != "BUSYGROUP":
                 raise Refused(answer.code, f"{answer.said.rstrip('. ')} ({source.key})")
+
+    async def _create_despite(self, source: Source, name: str, start: str) -> None:
+        words = ("XGROUP", "CREATE", source.key, name, start, "MKSTREAM")
+        try:
+            await self._topology.script(DESPITE_OOM, [source.key], words)
+        except Refused as error:
+            if error.code != "BUSYGROUP":
+                raise
+
+    async def _write(self, key: str, verb: str, *words: Argument) -> None:
+        """On a server that is full, too: who joins is to empty it."""
+        try:
+            await self._call(key, verb, *words)
+        except Refused as error:
+            if error.code != "OOM":
+                raise
+            await self._topology.script(DESPITE_OOM, [key], (verb, key, *words))
 
     async def mend(self, source: Source) -> None:
         """Its group was taken away: make it again after the last entry that was read, or at the
