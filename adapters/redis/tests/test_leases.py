@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import anyio
 import pytest
 
 from busway.transport import Group
+from busway_redis._shard_scripts import READ
 from tests.servers import RedisServer
 
 from .test_feed import received, send
@@ -55,3 +57,19 @@ async def test_what_is_lent_of_a_shard_is_lost_before_its_lease_ends(
                     await anyio.sleep(0.01)
         finally:
             own_redis.resume()
+
+
+async def test_a_read_under_a_lease_that_was_lost_takes_nothing(redis_server: RedisServer) -> None:
+    """However late it is carried out: the server looks in the same step."""
+    async with World(redis_server).transport() as transport:
+        topology: Any = transport._topology
+        stream, lease = transport.keys.stream("a", 0), transport.keys.lease("a", GROUP, 0)
+        await transport.call(stream, "XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+        await transport.call(stream, "XADD", stream, "*", "event", "{}")
+        read = (READ, [stream, lease], (GROUP, "one", 10, 1, 1, "1 whole one"))
+        await transport.call(lease, "SET", lease, "2 whole another")
+        assert await topology.script(*read) is None
+        assert (await transport.call(stream, "XPENDING", stream, GROUP))[0] == 0
+        await transport.call(lease, "SET", lease, "1 whole one")
+        ((_, entries),) = await topology.script(*read)
+        assert len(entries) == 1
