@@ -187,11 +187,13 @@ async def test_sigterm_under_load_loses_nothing_and_repeats_nothing(
 async def test_a_short_run_of_everything_keeps_every_promise(
     server: RedisServer, tmp_path: Path
 ) -> None:
-    broker = OwnRedis(server, f"?lease={LEASE:g}s&prefix={tmp_path.name}")
+    """The order of each key over all processes, too: a channel is four streams."""
+    broker = OwnRedis(server, f"?lease={LEASE:g}s&shards=4&prefix={tmp_path.name}")
     options = Options(
         seconds=20, seed=20, producers=2, consumers=3, rate=150.0, every=1.0, poison=0.001
     )
     outcome = await Run(broker, tmp_path, options).carry_out()
+    assert outcome.ordered
     assert outcome.verdict.violations == []
     assert len(outcome.record.kills) >= 5
     assert outcome.record.published > 1000
