@@ -75,8 +75,9 @@ class Sender:
         self._deadlines.watch(future, timeout)
         try:
             return await self._outcome(item, future)
-        finally:
+        except BaseException:
             unheard(future)
+            raise
 
     async def _send_all(self, items: Sequence[Outgoing], timeout: float) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(items)
@@ -101,10 +102,14 @@ class Sender:
         try:
             for place, future in begun:
                 outcomes[place] = await self._outcome(items[place], future)
+        except BaseException:
+            self._give_up(begun, timeout)  # cancelled: what was not sent by now is not sent later
+            for _, future in begun:
+                unheard(future)
+            raise
         finally:
             timer.cancel()
-            self._give_up(begun, timeout)  # cancelled: what was not sent by now is not sent later
-            for future in (*registered, *(future for _, future in begun)):
+            for future in registered:
                 unheard(future)
         return outcomes  # type: ignore[return-value]
 
