@@ -51,8 +51,8 @@ class Reader:
 
     def add(self, source: Source) -> None:
         """One stream more, from the next read on."""
-        more = {**self.sources, source.key.encode(): source}
-        self.sources = dict(sorted(more.items(), key=lambda item: not item[1].deletes))
+        one = {source.key.encode(): source}
+        self.sources = one | self.sources if source.deletes else self.sources | one
 
     def remove(self, source: Source) -> None:
         """Not that stream any more."""
