@@ -197,7 +197,7 @@ MUTANTS = [
         "_lease.py",
         "        if self.ended:\n            return False\n",
         "",
-        f"{TESTS}/test_ready.py",
+        f"{TESTS}/test_ready.py::test_a_lease_that_ended_here_is_not_renewed_by_an_answer_that_comes_late",
     ),
     _mutant(
         "who has lost a shard acknowledges nothing of it",
