@@ -31,6 +31,9 @@ class Options:
     consumers: int = 5
     rate: float = 450.0
     """Events a second, of all producers."""
+    work: float = 0.005
+    """Seconds that a handler takes on average. What a killed process had fetched is tried alone,
+    one after another, so slow handlers make a long queue of it."""
     every: float = 4.0
     """Seconds between faults."""
     groups: tuple[str, ...] = ("alpha", "beta")
@@ -111,7 +114,9 @@ class Run:
         needs to read it."""
         options, scene = self._options, self._scene
         for number in range(1, options.consumers + 1):
-            self._consumers.append(await scene.launch("consumer", f"consumer-{number}"))
+            self._consumers.append(
+                await scene.launch("consumer", f"consumer-{number}", work=options.work)
+            )
         await scene.ready(*self._consumers)
         first = await scene.launch("producer", "warm-up", keys=2, rate=100.0)
         await scene.until(lambda: scene.record.published >= 50, "the first events")

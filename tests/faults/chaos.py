@@ -42,6 +42,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--producers", type=int, default=3)
     parser.add_argument("--consumers", type=int, default=5)
     parser.add_argument("--rate", type=float, default=450.0, help="events a second (450)")
+    parser.add_argument("--work", type=float, default=0.005, help="seconds a handler takes (0.005)")
     parser.add_argument("--every", type=float, default=4.0, help="seconds between faults (4)")
     parser.add_argument("--poison", type=float, default=0.00001, help="share of events that kill")
     parser.add_argument("--keep", type=Path, help="a folder for the journals; else kept on failure")
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> int:
         producers=given.producers,
         consumers=given.consumers,
         rate=given.rate,
+        work=given.work,
         every=given.every,
         poison=given.poison,
     )
