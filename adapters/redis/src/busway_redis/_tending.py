@@ -53,7 +53,7 @@ class Tending:
         self._jobs: list[tuple[str, Callable[[], Awaitable[None]], Callable[[], float]]] = [
             ("move", self._move_due, lambda: 0.0),
             ("go on", self._go_on, lambda: 0.0),
-            ("claim", self._claim_all, lambda: feed.lease / 4 * uniform(0.8, 1.2)),
+            ("claim", self._claim_all, lambda: feed.lease / 4 * uniform(0.5, 0.9)),
             ("extend", self._extend, lambda: feed.lease / 3),
             ("discover", self._discover, lambda: _TICK),
             ("announce", self._announce, lambda: PRESENCE / 3),
@@ -74,7 +74,10 @@ class Tending:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        timer = asyncio.get_running_loop().call_later(min(self._next_due, _TICK), self._poked.set)
+        # What a dead member had is taken over within a quarter of the lease, not a tick later.
+        claim = max(0.001, self._at["claim"] - time.monotonic())
+        wait = min(self._next_due, _TICK, claim)
+        timer = asyncio.get_running_loop().call_later(wait, self._poked.set)
         await self._poked.wait()
         timer.cancel()
         self._poked.clear()
