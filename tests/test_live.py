@@ -173,6 +173,6 @@ async def test_a_request_is_answered(asking: Bus) -> None:
     async def price(item: str) -> int:
         return len(item)
 
-    asking.add(price, "price.asked")
+    asking.add(price, "quote.asked")
     with anyio.fail_after(PATIENCE):
-        assert await asking.request("price.asked", "tea") == 3
+        assert await asking.request("quote.asked", "tea") == 3

@@ -147,10 +147,10 @@ async def test_requests_are_carried_and_not_answered_by_the_relay() -> None:
     """Nor are those refused that it cannot carry: another group may answer."""
     source, target = Bus(), bus_on(MemoryTransport(codec="json"), max_size=500)
     seen = seeing(target)
-    async with up(source), up(target), relaying(source, target, "price.asked"):
+    async with up(source), up(target), relaying(source, target, "quote.asked"):
         for data in ("a" * 1000, "a"):
             with pytest.raises(TimeoutError):
-                await source.request("price.asked", data, timeout=0.05)
+                await source.request("quote.asked", data, timeout=0.05)
         await seen.count(1)
         await letters(source, "bridge", 1)
 

@@ -102,7 +102,9 @@ class Groups:
         members = await ask_members(self._topology, self._keys, name, "", "")
         mine = await self.channels(name)
         retries = await self._retries(name, mine)
-        ahead = await self._lengths([each for each in wanted if each not in mine])
+        # Found when its streams were asked: what it has found since would be counted nowhere.
+        found = {each.name for each in channels}
+        ahead = await self._lengths([each for each in wanted if each not in found])
         return GroupState(
             name,
             len(members),
