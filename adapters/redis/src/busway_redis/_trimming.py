@@ -107,8 +107,13 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   local entry = redis.call('XRANGE', KEYS[1], firsts[group['name']], '+', 'COUNT', 1)[1]
+  -- A server that was killed may count wrongly afterwards: what is not there does not wait.
+  local lag = group['lag'] or -1
+  if not redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1] then
+    lag = 0
+  end
   states[#states + 1] = {
-    group['name'], group['lag'] or -1, group['pending'], entry and entry[1] or ''
+    group['name'], lag, group['pending'], entry and entry[1] or ''
   }
 end
 return states
