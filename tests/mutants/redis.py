@@ -236,6 +236,13 @@ MUTANTS = [
         f"{TESTS}/test_retention.py::test_what_is_pending_in_a_group_stays",
     ),
     _mutant(
+        "who passes an event on lets the others read it",
+        "_feed.py",
+        "                self.sources[key].rest()\n",
+        "                pass\n",
+        f"{TESTS}/test_shards.py::test_who_passes_an_event_on_lets_the_others_read_it",
+    ),
+    _mutant(
         "a full stream refuses",
         "_trimming.py",
         "if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end\n",

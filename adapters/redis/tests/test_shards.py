@@ -290,6 +290,42 @@ async def test_a_late_read_of_a_lost_shard_takes_nothing(world: World) -> None:
     assert world.handled == []
 
 
+async def test_who_passes_an_event_on_lets_the_others_read_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is woken first, and has no handler, would get the same event again and again."""
+    monkeypatch.setattr("busway_redis._source._REST", (PATIENCE, PATIENCE))
+    handled: list[Any] = []
+    done = asyncio.Event()
+
+    async def handle(data: Any) -> None:
+        handled.append(data)
+        if len(handled) == 40:
+            done.set()
+
+    transport = world.transport()
+    one, two = (Bus(transport, service="shop", retry=quick(1)) for _ in range(2))
+    one.add(handle, "a.placed", group=GROUP)
+    two.add(handle, "a.paid", group=GROUP)
+    async with one, two:
+        feeds = [feed for feed in transport.feeds if feed.group.name == GROUP]
+        (first,) = [feed.member for feed in feeds if feed.group.matches("a.placed")]
+        holders = await world.shared_by(2, 2)
+        for n in range(40):
+            await one.publish("a.paid", n, key=f"k{n}")
+        with anyio.fail_after(PATIENCE):
+            await done.wait()
+        keys = transport.keys
+        passed = firsts = 0
+        for shard, member in holders.items():
+            stream, aside = keys.stream("a", shard), keys.passed("a", GROUP, shard)
+            told = await transport.call(aside, "XINFO", "STREAM", aside)
+            passed += told[told.index(b"entries-added") + 1]
+            firsts += (member == first) * await transport.call(stream, "XLEN", stream)
+    assert sorted(handled) == list(range(40))
+    assert passed == firsts > 0
+
+
 # --- agreeing -------------------------------------------------------------------------------------
 
 

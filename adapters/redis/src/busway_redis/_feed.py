@@ -317,11 +317,16 @@ class RedisFeed:
         source, id, _ = delivery.receipt
         if id not in source.held:
             return False
-        key, rest = move_arguments(self.keys, source, item, theirs=self._is_theirs(source, item))
+        theirs = self._is_theirs(source, item)
+        key, rest = move_arguments(self.keys, source, item, theirs=theirs)
         moved = await self.topology.script(
             MOVE, [source.key, key], (self.group.name, self.member, id, *rest)
         )
         source.held.discard(id)
+        if theirs:
+            key = self.keys.passed(source.channel, self.group.name, source.shard)
+            if key in self.sources:
+                self.sources[key].rest()
         if source.deletes and moved:
             unheard(self.topology.begin(source.key, "XDEL", source.key, id))
         if item.due is not None:

@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -41,6 +42,10 @@ class ShardReader(Reader):
         if over:
             for source in over:
                 self.remove(source)
+            return at, None
+        sources = {k: s for k, s in sources.items() if s.rests_until <= at}
+        if not sources:
+            await asyncio.sleep(self.block)
             return at, None
         found = await self._found(sources, count)
         if found:

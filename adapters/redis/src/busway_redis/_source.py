@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from random import uniform
 
 from busway import Envelope
 from busway.transport import Delivery, Loan
@@ -14,6 +16,8 @@ __all__ = ["BELL", "Place", "Source", "by_place"]
 
 BELL = b"bell"
 """The field of an entry that is no event: somebody gave something back."""
+_REST = (0.5, 1.0)
+"""Seconds; longer than what was passed on takes until it is due and moved."""
 
 
 class Source:
@@ -30,6 +34,7 @@ class Source:
         "key",
         "lease",
         "loan",
+        "rests_until",
         "shard",
         "told",
     )
@@ -58,6 +63,13 @@ class Source:
         """Of what is lent from it."""
         self.gone: set[bytes] = set()
         """Ids that were held when the lease was over."""
+        self.rests_until = 0.0
+        """The moment (monotonic seconds) before which nothing new is read here."""
+
+    def rest(self) -> None:
+        """Let the others read. Members that wait for one stream may be woken in the same order each
+        time, so that whoever is first, and has no handler, would get again what it passed on."""
+        self.rests_until = time.monotonic() + uniform(*_REST)
 
     def under(self, lease: Lease) -> Source:
         """The same stream, in the time of one lease."""
