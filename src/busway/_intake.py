@@ -48,6 +48,8 @@ class Intake:
             return False
         if crew.fetching is not None or crew.paused or crew.alone or room <= 0:
             await crew.wait_idle()
+            if crew.receives and crew.lanes.waits:
+                crew.wake(1)
             return True
         crew.fetching = scope
         try:
@@ -74,8 +76,9 @@ class Intake:
                 crew.tracked = crew.loans = True
             lanes.put(batch)
         if crew.idle:
-            # One of them fetches next while this one handles.
-            crew.wake(len(batch))
+            # One of them comes while this one handles, and wakes the next if there is more to do:
+            # where handlers never wait, all the others would be woken for nothing.
+            crew.wake(1)
         if now > self._turn_ends:
             # Handlers that never wait, and publish what they handle next, would let nobody else go.
             await anyio.lowlevel.checkpoint()

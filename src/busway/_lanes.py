@@ -78,6 +78,11 @@ class Lanes:
         """How many more may be fetched."""
         return min(self.window - self.held + self._parked, self.bound - self.held)
 
+    @property
+    def waits(self) -> bool:
+        """Whether another worker may find something that it can start."""
+        return self.run is not None or bool(self.ready or self.resumed)
+
     def measured(self, count: int, seconds: float) -> None:
         """So many deliveries took so long: fit the window to the pace."""
         if self.window == self._widest and self.window * seconds <= _WINDOW_SECONDS * count:

@@ -110,11 +110,13 @@ class MemoryTransport:
         outcomes: list[Outcome] = []
         for item in items:
             if isinstance(taken := self._take(item), Mailbox):
+                full = taken
                 break
             outcomes.append(taken)
         else:
             return outcomes  # most find room, and a scope with a deadline costs more than all this
         with anyio.move_on_after(timeout):
+            await full.wait_for_room()
             for item in items[len(outcomes) :]:
                 while isinstance(taken := self._take(item), Mailbox):
                     await taken.wait_for_room()
