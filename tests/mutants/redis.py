@@ -243,6 +243,13 @@ MUTANTS = [
         f"{TESTS}/test_shards.py::test_who_passes_an_event_on_lets_the_others_read_it",
     ),
     _mutant(
+        "what a server counts wrongly is mended when the group has read all",
+        "_scripts.py",
+        "  if read ~= added then\n",
+        "  if false then\n",
+        f"{TESTS}/test_numbers.py::test_what_a_server_counts_wrongly_after_it_was_killed_is_bounded_and_then_mended",
+    ),
+    _mutant(
         "a full stream refuses",
         "_trimming.py",
         "if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end\n",

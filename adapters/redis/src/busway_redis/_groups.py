@@ -89,12 +89,17 @@ class Groups:
         places = [(each, keys.stream(each, n)) for each in channels for n in range(keys.shards)]
         for first in range(0, len(places), _SIDE_BY_SIDE):
             some = places[first : first + _SIDE_BY_SIDE]
-            asked = (self._topology.script(STATES, [stream]) for _, stream in some)
-            for (channel, _), told in zip(some, await asyncio.gather(*asked), strict=True):
-                for group, *said in told:
+            told = await self._told([stream for _, stream in some])
+            for (channel, _), groups in zip(some, told, strict=True):
+                for group, *said in groups:
                     states = found.setdefault(group.decode(), {})
                     states[channel] = _with(states.get(channel), channel, *said)
         return {group: list(states.values()) for group, states in found.items()}
+
+    async def _told(self, streams: Sequence[str], *, deletes: bool = False) -> list[Any]:
+        """What each of these says of its groups. ``deletes``: an entry goes when it is done."""
+        asked = (self._topology.script(STATES, [key], (int(deletes),)) for key in streams)
+        return await asyncio.gather(*asked)
 
     async def _state(
         self, name: str, channels: Sequence[ChannelState], wanted: Sequence[str]
@@ -127,17 +132,19 @@ class Groups:
             retry += [keys.passed(each, name, shard) for each, shard in places]
             delay += [keys.passing(each, name, shard) for each, shard in places]
         retry.append(keys.reply(name))
-        told = await _tolerant([begin(k, "XINFO", "GROUPS", k) for k in retry], self._timeout)
+        told: list[Any] = []
+        for start in range(0, len(retry), _SIDE_BY_SIDE):
+            told += await self._told(retry[start : start + _SIDE_BY_SIDE], deletes=True)
         waiting = await _tolerant([begin(k, "ZCARD", k) for k in delay], self._timeout)
         first = await _tolerant(
             [begin(k, "ZRANGE", k, 0, 0, "WITHSCORES") for k in delay], self._timeout
         )
         letters = await _tolerant([begin(k, "XLEN", k) for k in dead], self._timeout)
-        groups = [_named(group) for each in told for group in each or ()]
+        states = [state for each in told for state in each]
         due = [float(each[1]) / 1000 for each in first if each]
         return {
-            "lag": sum(about.get("lag") or 0 for about in groups),
-            "pending": sum(about["pending"] for about in groups),
+            "lag": sum(lag for _, lag, _, _ in states),
+            "pending": sum(pending for _, _, pending, _ in states),
             "delayed": sum(each or 0 for each in waiting),
             "next": min(due, default=None),
             "dead": sum(each or 0 for each in letters),
@@ -194,7 +201,3 @@ def _everywhere(how: bytes) -> bool:
     """Whether a group reads whatever channels there are."""
     said: dict[str, Any] = msgspec.json.decode(how)
     return bool(said.get("everywhere"))
-
-
-def _named(flat: Sequence[Any]) -> dict[str, Any]:
-    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}

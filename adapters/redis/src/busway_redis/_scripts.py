@@ -213,7 +213,9 @@ return owned
 SWEEP = Script(
     """
 -- KEYS: stream. ARGV: group, idle (ms), 1 if no other group reads the stream. Forgets consumers
--- that own nothing and have been silent, and what was handled where its removal was lost.
+-- that own nothing and have been silent, and what was handled where its removal was lost; and mends
+-- what the server counts as read, which it has wrong after it was killed: a group that has read all
+-- there is has read all there ever was.
 local swept = 0
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}
@@ -223,12 +225,25 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     swept = swept + 1
   end
 end
-if ARGV[3] ~= '1' then return swept end
-local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
-if #groups ~= 1 then return swept end
-local group = {}
-for i = 1, #groups[1], 2 do group[groups[1][i]] = groups[1][i + 1] end
+local function named(flat)
+  local found = {}
+  for i = 1, #flat, 2 do found[flat[i]] = flat[i + 1] end
+  return found
+end
+local groups, group = redis.call('XINFO', 'GROUPS', KEYS[1]), nil
+for _, flat in ipairs(groups) do
+  local each = named(flat)
+  if each['name'] == ARGV[1] then group = each end
+end
 local last = group['last-delivered-id']
+local read = group['entries-read']
+if read ~= nil and not redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)[1] then
+  local added = named(redis.call('XINFO', 'STREAM', KEYS[1]))['entries-added']
+  if read ~= added then
+    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], last, 'ENTRIESREAD', added)
+  end
+end
+if ARGV[3] ~= '1' or #groups ~= 1 then return swept end
 if group['pending'] > 0 then
   redis.call('XTRIM', KEYS[1], 'MINID', '=', redis.call('XPENDING', KEYS[1], ARGV[1])[2])
 else

@@ -98,19 +98,26 @@ return answer
 STATES = Script(
     _HANDLED
     + """
--- KEYS: stream. Of each group its name, lag (-1: the server cannot tell), how many are pending, and
--- the id of the first entry that it has not handled ('': there is none).
+-- KEYS: stream. ARGV: 1 if an entry goes when it is acknowledged, because no other group reads the
+-- stream. Of each group its name, lag (-1: the server cannot tell), how many are pending, and the
+-- id of the first entry that it has not handled ('': there is none).
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+local length = redis.call('XLEN', KEYS[1])
 local firsts, states = {}, {}
 for _, each in ipairs(unhandled(KEYS[1])) do firsts[each[1]] = each[2] end
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   local entry = redis.call('XRANGE', KEYS[1], firsts[group['name']], '+', 'COUNT', 1)[1]
-  -- A server that was killed may count wrongly afterwards: what is not there does not wait.
+  -- A server that was killed counts too few as read, as long as the group is behind: its log says
+  -- what was read, and not how many. What is not there does not wait.
   local lag = group['lag'] or -1
   if not redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1] then
     lag = 0
+  elseif ARGV[1] == '1' then
+    lag = math.max(0, length - group['pending'])
+  else
+    lag = math.min(lag, length)
   end
   states[#states + 1] = {
     group['name'], lag, group['pending'], entry and entry[1] or ''
