@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import hiredis
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
@@ -18,7 +19,8 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, RedisError
 
 from busway import OptionError
 
@@ -26,18 +28,48 @@ from ._errors import unreachable
 from ._options import Node, Options
 from ._values import Secret
 
-__all__ = ["Dial", "Dialer", "asked"]
+__all__ = ["Bare", "Dial", "Dialer", "asked"]
 
-Dial = Callable[[], Awaitable[AbstractConnection]]
+Dial = Callable[[], Awaitable["Bare"]]
 """Makes a connected connection. Raises NotSent, in which there is no secret."""
 
 _CONNECT_TIMEOUT: Final = 5.0
+_AT_ONCE: Final = 65_536
+"""Bytes: as much as a stream of asyncio holds before it asks the other side to wait."""
 _KEEPALIVE: Final = ("socket_keepalive", "socket_keepalive_options", "socket_type")
 
 
-class _Abrupt(AbstractConnection):
-    """It waits neither for the other side's farewell nor for room to send what is left: neither may
-    ever come."""
+class Bare(AbstractConnection):
+    """The client's connection, without its patience and its pace.
+
+    It waits neither for the other side's farewell nor for room to send what is left: neither may
+    ever come. And it reads all that has come at once: the client's own way costs two coroutines
+    for each answer, more than a command takes otherwise.
+    """
+
+    _unread: Any = None
+
+    async def answers(self) -> list[Any]:
+        """Wait for some answers; those that are errors among them, not raised. From the first call
+        on nothing else may read from this connection.
+
+        Raises what the client raises when the connection ends, or what came is no answer.
+        """
+        stream: Any = self._reader
+        if self._unread is None:
+            # What a parser says of an error is the client's: it knows their classes.
+            self._unread = hiredis.Reader(
+                protocolError=InvalidResponse, replyError=self._parser.parse_error
+            )
+        found: list[Any] = []
+        while not found:
+            data = await stream.read(_AT_ONCE)
+            if not data:
+                raise RedisConnectionError("Connection closed by server.")
+            self._unread.feed(data)
+            while (answer := self._unread.gets(False)) is not False:
+                found.append(answer)
+        return found
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
         writer = self._writer
@@ -46,15 +78,15 @@ class _Abrupt(AbstractConnection):
             writer.transport.abort()
 
 
-class _PlainConnection(_Abrupt, Connection):
+class _PlainConnection(Bare, Connection):
     pass
 
 
-class _SocketConnection(_Abrupt, UnixDomainSocketConnection):
+class _SocketConnection(Bare, UnixDomainSocketConnection):
     pass
 
 
-class _TlsConnection(_Abrupt, SSLConnection):
+class _TlsConnection(Bare, SSLConnection):
     pass
 
 
@@ -111,9 +143,7 @@ class Dialer:
     def _login(self, user: str | None, password: Secret | None) -> dict[str, Any]:
         return {} if "credential_provider" in self._common else _named(user, password)
 
-    async def _connect(
-        self, where: str, kind: type[AbstractConnection], given: dict[str, Any]
-    ) -> AbstractConnection:
+    async def _connect(self, where: str, kind: type[Bare], given: dict[str, Any]) -> Bare:
         connection = self._made(kind, given)
         connect: Callable[[], Awaitable[None]] = connection.connect
         try:
@@ -127,7 +157,7 @@ class Dialer:
             raise failure from failure.__cause__
         return connection
 
-    def _made(self, kind: type[AbstractConnection], given: dict[str, Any]) -> AbstractConnection:
+    def _made(self, kind: type[Bare], given: dict[str, Any]) -> Bare:
         common = self._common
         if not issubclass(kind, SSLConnection):
             common = {name: common[name] for name in common if not name.startswith("ssl_")}
@@ -143,7 +173,7 @@ class Dialer:
 
     def _check(self) -> None:
         options = self._options
-        kind: type[AbstractConnection] = _PlainConnection
+        kind: type[Bare] = _PlainConnection
         if options.path is not None:
             kind = _SocketConnection
         elif options.tls or options.sentinel_tls:

@@ -8,9 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from redis.asyncio.connection import AbstractConnection
-
-from ._dial import Dial
+from ._dial import Bare, Dial
 from ._errors import NotSent, Refused
 from ._link import Argument, Link
 from ._options import Node
@@ -102,7 +100,7 @@ class FollowingLink(RenewingLink):
         allowed.add_done_callback(_heard)
         return await link.call(*command, timeout=limit)
 
-    async def _connect(self) -> AbstractConnection:
+    async def _connect(self) -> Bare:
         node = self._slots.owners[self._slot]
         if node is None:
             await self._slots.refreshed()

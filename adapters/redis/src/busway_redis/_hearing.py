@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable
 from random import random
 from typing import Any, Final
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from busway import TransportError
 
-from ._dial import Dial
+from ._dial import Bare, Dial
 from ._errors import Unanswered, refused
 
 __all__ = ["Hearing"]
@@ -102,7 +101,7 @@ class Hearing:
 
     # --- the connection -----------------------------------------------------------------------
 
-    async def _keep(self, connection: AbstractConnection | None) -> None:
+    async def _keep(self, connection: Bare | None) -> None:
         failures = 0
         while True:
             try:
@@ -146,7 +145,7 @@ class Hearing:
             broken.__cause__ = error
             self._broken(broken)
 
-    async def _converse(self, connection: AbstractConnection) -> None:
+    async def _converse(self, connection: Bare) -> None:
         """Until the connection breaks."""
         self._spoke = time.monotonic()
         self._changed.set()
@@ -164,7 +163,7 @@ class Hearing:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _speak(self, connection: AbstractConnection) -> None:
+    async def _speak(self, connection: Bare) -> None:
         """Ask for what is wanted, and now and then whether the server is there."""
         while True:
             self._changed.clear()
@@ -177,7 +176,7 @@ class Hearing:
                     raise Unanswered(f"no answer within {self._timeout:g} s") from None
                 await connection.send_packed_command(_packed(b"PING"), check_health=False)
 
-    async def _ask(self, connection: AbstractConnection) -> None:
+    async def _ask(self, connection: Bare) -> None:
         wanted, asked = self._wanted, self._asked
         commands: list[bytes] = []
         for exact, (more, less) in _WORDS.items():
@@ -190,7 +189,7 @@ class Hearing:
             await connection.send_packed_command(commands, check_health=False)
         self._look()
 
-    async def _read(self, connection: AbstractConnection) -> None:
+    async def _read(self, connection: Bare) -> None:
         read: Any = connection.read_response
         while True:
             try:

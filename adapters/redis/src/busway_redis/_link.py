@@ -15,10 +15,9 @@ from random import random
 from typing import Any
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from ._dial import Dial
+from ._dial import Bare, Dial
 from ._errors import NotSent, Refused, Unanswered, is_reply, refused
 
 __all__ = ["Argument", "Link"]
@@ -144,7 +143,7 @@ class Link:
         """What nobody waits for any more was never sent, and is not sent later."""
         self._queued = {each: told for each, told in self._queued.items() if not each.done()}
 
-    async def _converse(self, connection: AbstractConnection) -> None:
+    async def _converse(self, connection: Bare) -> None:
         """Until the connection breaks, or the link is closed."""
         loop = asyncio.get_running_loop()
         reading = loop.create_task(self._read(connection))
@@ -177,7 +176,7 @@ class Link:
             if not future.done():
                 future.set_exception(lost)
 
-    async def _write(self, connection: AbstractConnection, reading: asyncio.Task[None]) -> None:
+    async def _write(self, connection: Bare, reading: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
         while not reading.done():
             if not self._queued:
@@ -188,29 +187,29 @@ class Link:
             self._waiting.extend(batch)
             await connection.send_packed_command(batch.values(), check_health=False)
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        waiting = self._waiting
-        read = connection.read_response
+    async def _read(self, connection: Bare) -> None:
+        waiting, answers = self._waiting, connection.answers
         while True:
-            try:
-                answer: Any = await read(  # pyright: ignore[reportUnknownVariableType]
-                    disable_decoding=True, disconnect_on_error=False
-                )
-            except RedisError as error:
-                if not is_reply(error):
-                    raise
+            for answer in await answers():
+                if isinstance(answer, RedisError):
+                    self._refuse(answer)
+                    continue
                 self._answers += 1
                 future = waiting.popleft()
-                ours = refused(error)
-                if self.on_refusal is not None:
-                    self.on_refusal(ours)
                 if not future.done():
-                    future.set_exception(ours)
-                continue
-            self._answers += 1
-            future = waiting.popleft()
-            if not future.done():
-                future.set_result(answer)
+                    future.set_result(answer)
+
+    def _refuse(self, error: RedisError) -> None:
+        """The next command was refused. Raises what is no answer to it."""
+        if not is_reply(error):
+            raise error
+        self._answers += 1
+        future = self._waiting.popleft()
+        ours = refused(error)
+        if self.on_refusal is not None:
+            self.on_refusal(ours)
+        if not future.done():
+            future.set_exception(ours)
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
         """A server that answers nothing for the whole timeout is gone, whatever TCP believes."""

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from redis.asyncio.connection import AbstractConnection
-
 from busway import TransportError
 
-from ._dial import Dial, Dialer
+from ._dial import Bare, Dial, Dialer
 from ._errors import NotSent
 from ._link import Link
 from ._options import Node
@@ -68,7 +66,7 @@ class Nodes:
     def _dial(self, node: Node) -> Dial:
         to = self._dialer.to(node)
 
-        async def dial() -> AbstractConnection:
+        async def dial() -> Bare:
             try:
                 return await to()
             except NotSent:

@@ -9,14 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
 
 import anyio
-from redis.asyncio.connection import AbstractConnection
 
 from busway import BuswayError, Envelope, MissingPower, OptionError, TransportError
 from busway.transport import WRITTEN, Group, NotWritten, Outcome, Outgoing, Purpose, Unknown
 
 from ._answers import unheard
 from ._client import Given, options_of
-from ._dial import Dial, Dialer
+from ._dial import Bare, Dial, Dialer
 from ._errors import NotSent, Unanswered
 from ._keys import Keys
 from ._live_feed import LiveFeed
@@ -197,7 +196,7 @@ def _dial_of(options: Options) -> Dial:
         return master_dial(dialer, options)
     nodes = list(options.nodes)
 
-    async def connect() -> AbstractConnection:
+    async def connect() -> Bare:
         """Every node of a cluster tells what is published at any."""
         failures: list[NotSent] = []
         for node in nodes[:]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoPermissionError, RedisError
 
-from ._dial import Dial, Dialer, asked
+from ._dial import Bare, Dial, Dialer, asked
 from ._errors import NotSent, unreachable
 from ._options import Node, Options
 
@@ -30,7 +29,7 @@ class _Finder:
         self._where = options.where
         self._sentinels = list(options.nodes)
 
-    async def connect(self) -> AbstractConnection:
+    async def connect(self) -> Bare:
         node = await self._master()
         connection = await self._dialer.to(node)()
         try:
@@ -49,7 +48,7 @@ class _Finder:
             "going on"
         )
 
-    async def _role(self, connection: AbstractConnection) -> bytes:
+    async def _role(self, connection: Bare) -> bytes:
         """The Sentinels learn of a failover later than the servers do."""
         try:
             answer = await asked(connection, "ROLE", timeout=self._dialer.timeout)
