@@ -6,11 +6,14 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from busway import Backoff, Batch, Bus, Message, Retry
 from busway.errors import StateError, UsageError
+from busway.memory import MemoryTransport
 from busway.testing import PartitionedLog
+from busway.transport import GroupState
 from tests.facts import LeapingClock, Seen, noting, quick, turns, until, up
 
 pytestmark = pytest.mark.anyio
@@ -171,3 +174,24 @@ async def test_a_handler_may_drain_another_bus() -> None:
 async def test_a_bus_that_does_not_run_cannot_be_drained() -> None:
     with pytest.raises(StateError, match="not started"):
         await Bus().drain()
+
+
+class Unsure(MemoryTransport):
+    """It cannot tell how many wait, only since when; and says so for its first answers."""
+
+    asked = 0
+
+    async def groups(self) -> list[GroupState]:
+        self.asked += 1
+        oldest = 1.0 if self.asked < 4 else None
+        states = await super().groups()
+        return [msgspec.structs.replace(each, lag=None, oldest=oldest) for each in states]
+
+
+async def test_it_waits_where_the_broker_cannot_tell_how_many_wait() -> None:
+    transport = Unsure()
+    bus = Bus(transport)
+    bus.add(noting(Seen()), "a.b")
+    async with up(bus):
+        await bus.drain()
+        assert transport.asked >= 4

@@ -69,7 +69,7 @@ class Drain:
         held = {each.crew.group.name: each.crew.lanes.held for each in consumers}
         return any(
             state.name in held
-            and (_due(state, now) or (state.pending or 0) > held[state.name] or bool(state.lag))
+            and (_due(state, now) or (state.pending or 0) > held[state.name] or _lags(state))
             for state in await transport.groups()
         )
 
@@ -83,7 +83,12 @@ class Drain:
 
 
 def _waits(state: GroupState, horizon: float) -> bool:
-    return bool(state.lag or state.pending or _due(state, horizon))
+    return _lags(state) or bool(state.pending) or _due(state, horizon)
+
+
+def _lags(state: GroupState) -> bool:
+    """Whether something waits to be handed out. How much, some brokers cannot tell at times."""
+    return state.oldest is not None if state.lag is None else state.lag > 0
 
 
 def _due(state: GroupState, horizon: float) -> bool:

@@ -163,7 +163,8 @@ class GroupState(msgspec.Struct, frozen=True):
     members: int
     """Feeds open on it, in every process the broker knows of."""
     lag: int | None
-    """Events that wait to be handed out; None where the broker cannot tell."""
+    """Events that wait to be handed out; None where the broker cannot tell. Then ``oldest`` says
+    whether there are any."""
     pending: int | None
     """Deliveries lent and not acknowledged."""
     delayed: int | None = None
