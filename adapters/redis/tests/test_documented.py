@@ -59,7 +59,11 @@ def url_of(server: TlsServer, user: str, scheme: str = "rediss", prefix: str = "
 
 @pytest.mark.parametrize("shards", [1, 4])
 async def test_a_worker_may_do_all_that_a_bus_does(guarded: TlsServer, shards: int) -> None:
-    url = url_of(guarded, "worker", prefix=f"busway:{shards}") + f"&shards={shards}"
+    await a_bus_does_all(url_of(guarded, "worker", prefix=f"busway:{shards}") + f"&shards={shards}")
+
+
+async def a_bus_does_all(url: str) -> None:
+    """What a user of a server needs to be allowed to do."""
     quick = Retry(attempts=2, backoff=Backoff(first=0.05, jitter="none"), in_place=0)
     bus = Bus(url, service="shop", retry=quick)
     attempts: list[int] = []
