@@ -183,7 +183,8 @@ def unreachable(where: str, error: BaseException, *, tls: bool = False) -> NotSe
         # A server that speaks no TLS waits for the rest of what it takes for a command.
         why = "no TLS connection in time. Does it speak TLS?" if tls else "no connection in time"
         return _because(NotSent(f"{where}: {why}"), error)
-    return _because(NotSent(f"{where}: no connection: {_text(chain)}"), error)
+    why = f"no connection: {_text(chain)}. Is a server running there?"
+    return _because(NotSent(f"{where}: {why}"), error)
 
 
 def _because(ours: NotSent, error: BaseException) -> NotSent:
