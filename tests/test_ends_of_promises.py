@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from busway import Bus, Reject, TooLarge
-from busway.testing import PartitionedLog
+from busway.testing import Flaky, PartitionedLog
 
 __all__: list[str] = []
 
@@ -36,6 +36,19 @@ async def test_what_comes_and_no_handler_of_the_group_matches_is_counted() -> No
         await bus.publish("order.placed", {})
         await bus.drain(timeout=5)
     assert (bus.stats().unmatched, bus.stats().handled, bus.stats().dead) == (1, 1, 0)
+
+
+async def test_what_no_handler_of_the_group_matches_is_acknowledged_together() -> None:
+    """In a channel that many share, nearly all may be nobody's here."""
+    transport = Flaky(PartitionedLog())
+    bus = Bus(transport, service="shop")
+    bus.add(ignore, "order.placed", group="billing")
+    async with Bus(transport, service="web", publish_only=True) as web:
+        await web.publish_many([web.envelope("order.paid", n) for n in range(100)])
+        async with bus:
+            await bus.drain(timeout=5)
+    assert (bus.stats().unmatched, bus.stats().handled) == (100, 0)
+    assert transport.calls["ack"] < 30
 
 
 async def test_memory_keeps_so_many_dead_letters_and_says_when_it_drops_one(

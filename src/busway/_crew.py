@@ -57,6 +57,8 @@ class Crew:
         size = 1 if policy.batch is None else policy.batch.size
         self.lanes = Lanes(policy.concurrency, policy.bound, size)
         self.acks = self.lanes.finished
+        self.passed_over = 0
+        """How many of ``acks`` no handler here was for."""
         self.tracked = isinstance(feed, Extends)
         """Whether somebody must know which deliveries are running: loans can end."""
         self.running: set[Delivery] = set()
@@ -112,7 +114,14 @@ class Crew:
         # The list stays the same object: workers hold it.
         batch = self.acks[:]
         self.acks.clear()
-        await self.acknowledge(batch)
+        passed_over, self.passed_over = self.passed_over, 0
+        try:
+            await self.acknowledge(batch)
+        except BaseException:
+            self.passed_over += passed_over
+            raise
+        if self.group.patterns:
+            self.runtime.counters.handled -= passed_over
 
     async def acknowledge(self, batch: Sequence[Delivery]) -> None:
         """These were handled."""

@@ -201,7 +201,10 @@ class Failing:
             reason = "no handler of this group matches its topic any more"
             return await self.dead(delivery, story, None, reason)
         self._runtime.counters.unmatched += 1
-        return await self._settled(delivery, lambda: crew.settler.ack([delivery]))
+        # With what was handled, in one call: in a shared channel nearly all may be nobody's here.
+        crew.passed_over += 1
+        crew.acks.append(delivery)
+        return crew.lanes.after(delivery)
 
     def _story(self, delivery: Delivery, handling: Handling | None) -> Story:
         story = delivery.story or Story(self._crew.group.name)
