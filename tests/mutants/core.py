@@ -53,6 +53,13 @@ MUTANTS = [
         f"{MEMORY} test_two_events_of_one_key_never_run_side_by_side",
     ),
     Mutant(
+        "as many workers come as there is work for",
+        "_intake.py",
+        "            if crew.receives and crew.lanes.waits:\n",
+        "            if False:\n",
+        "tests/test_order.py test_different_keys_run_side_by_side",
+    ),
+    Mutant(
         "a retry in place keeps the lane",
         "_lanes.py",
         "        if delivery.lane is not None and delivery.lane not in self._closed:\n",
