@@ -183,5 +183,7 @@ async def latency(url: str, rate: float, seconds: float) -> Latency:
         try:
             return await paced(send, taken, rate, seconds)
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            while not reading.done():
+                # The client loses a cancellation that comes together with a time-out of its own.
+                reading.cancel()
+                await asyncio.wait([reading], timeout=1)
