@@ -123,8 +123,9 @@ class Crew:
         if self.group.patterns:
             self.runtime.counters.handled -= passed_over
 
-    async def acknowledge(self, batch: Sequence[Delivery]) -> None:
-        """These were handled."""
+    async def acknowledge(self, batch: Sequence[Delivery], *, goes_on: bool = False) -> None:
+        """These were handled. ``goes_on``: by who looks next for more itself, so that nobody else
+        has to be woken for the room there is."""
         try:
             await self.settler.ack(batch)
         except LetGo:
@@ -136,7 +137,7 @@ class Crew:
             raise
         if self.group.patterns:  # a reply is no event that somebody handled
             self.runtime.counters.handled += len(batch)
-        if self.tracked or self.idle or self._changed is not None:
+        if self.tracked or (self.idle and not goes_on) or self._changed is not None:
             self.forget(batch)
         else:
             self.lanes.held -= len(batch)

@@ -227,7 +227,7 @@ class Worker:
                 return await single.raised(self._broken_off(run), handling, error)
         if run.broken is None:
             crew.lanes.run = None
-            await crew.acknowledge(run.batch)
+            await crew.acknowledge(run.batch, goes_on=True)
             return None
         crew.acks.append(run.broken)
         return crew.lanes.after(run.broken)
