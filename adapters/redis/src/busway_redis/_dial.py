@@ -58,8 +58,9 @@ class Bare(AbstractConnection):
         stream: Any = self._reader
         if self._unread is None:
             # What a parser says of an error is the client's: it knows their classes.
+            said: Any = self._parser
             self._unread = hiredis.Reader(
-                protocolError=InvalidResponse, replyError=self._parser.parse_error
+                protocolError=InvalidResponse, replyError=said.parse_error
             )
         found: list[Any] = []
         while not found:
