@@ -56,7 +56,8 @@ class Load:
             number += 1
 
     async def through(self, disturb: Callable[[], object]) -> None:
-        """Publish before, while and after this happens; return when all is handled."""
+        """Publish before, while and after this happens; return when all that was confirmed is
+        handled."""
         with anyio.fail_after(PATIENCE):
             async with self.bus:
                 async with anyio.create_task_group() as tasks:
@@ -65,7 +66,9 @@ class Load:
                     await anyio.to_thread.run_sync(disturb)
                     await self._confirmed(len(self.confirmed) + ENOUGH)
                     self._enough = True
-                await self.bus.drain()
+                # Not by drain(), which raises when it cannot ask: the cluster may not be whole yet.
+                while not set(self.handled) >= set(self.confirmed):
+                    await anyio.sleep(0.01)
 
     async def _confirmed(self, count: int) -> None:
         while len(self.confirmed) < count:
@@ -93,7 +96,6 @@ async def test_a_channel_that_moves_to_another_node_loses_nothing_and_keeps_its_
 
     load = Load(f"{cluster.url}?prefix=moved&shards={shards}&lease=3s")
     await load.through(move)
-    assert set(load.handled) >= set(load.confirmed)
     assert load.in_order()
 
 
@@ -111,7 +113,6 @@ async def test_a_cluster_whose_master_dies_goes_on_with_its_replica(cluster: Red
 
     load = Load(f"{cluster.url}?prefix=killed&lease=3s&wait=1")
     await load.through(kill)
-    assert set(load.handled) >= set(load.confirmed)
 
 
 async def test_what_sentinels_promote_goes_on_where_the_master_died(
@@ -119,4 +120,3 @@ async def test_what_sentinels_promote_goes_on_where_the_master_died(
 ) -> None:
     load = Load(f"{sentinel.url}?prefix=killed&lease=3s&wait=1")
     await load.through(lambda: sentinel.master.kill())
-    assert set(load.handled) >= set(load.confirmed)
