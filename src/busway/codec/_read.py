@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from ..errors import Undecodable
-from ..message import Envelope
+from ..message import NO_HEADERS, Envelope
 from ._wire import ABSENT, JSON, MSGPACK, REFUSALS, Form, Read, format_of, shorten, unwrap
 
 __all__ = ["check_size", "decode", "gather", "received"]
@@ -90,11 +90,12 @@ def received(wire: Read, form: Form) -> Envelope:
     if kind != form.data_type or data is ABSENT:
         data, kind = _data(wire, form)
     key = wire.subject
-    headers = {} if wire.headers is None else _headers(wire.headers)
+    headers = NO_HEADERS if wire.headers is None else _headers(wire.headers)
     if wire.partitionkey != key:
         if key is None:
             key = wire.partitionkey
         elif wire.partitionkey is not None:  # another's, who orders by something else
+            headers = dict(headers)
             _keep(headers, "partitionkey", wire.partitionkey)
     moment = time.time() if wire.time is None else wire.time.timestamp()
     if not _FIRST <= moment < _LAST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._envelope import NO_HEADERS as NO_HEADERS
 from ._envelope import Envelope as Envelope
 from ._envelope import Ref as Ref
 from ._message import BusPart as BusPart

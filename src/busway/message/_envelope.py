@@ -13,7 +13,7 @@ import msgspec
 from .._moment import moment
 from .._uuid7 import uuid7
 
-__all__ = ["Envelope", "Ref"]
+__all__ = ["NO_HEADERS", "Envelope", "Ref"]
 
 Ref = tuple[str, str]
 """The type and the id of an aggregate or a resource: ``("order", "o-1")``."""
@@ -28,8 +28,8 @@ class _Nothing(dict[str, str]):
     __setitem__ = __ior__ = update = setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
 
-# Shared by all that have none: a dict as a default would be made anew for each envelope.
-_NO_HEADERS: Mapping[str, str] = _Nothing()
+NO_HEADERS: Mapping[str, str] = _Nothing()
+"""Shared by all that have none: a dict as a default would be made anew for each envelope."""
 _identify = threading.Lock()
 
 
@@ -78,7 +78,7 @@ class Envelope(msgspec.Struct, frozen=True, repr_omit_defaults=True, gc=False):
     tracestate: str | None = None
     reply_to: str | None = None
     """The group that awaits a reply to this request."""
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = NO_HEADERS
     content_type: str | None = None
     """How ``data`` is encoded, when it is ``msgspec.Raw``; None for an object of this process."""
 

@@ -29,6 +29,8 @@ FREE = 10**10
 _SURE = 0.8
 """The part of a lease after which a loan is asked for before it is taken for ours."""
 _FULL = 16
+_TURNS_TO_WRITE = 2
+"""Of the event loop: the reader's, which asks, and the link's, which writes."""
 
 
 class RedisFeed:
@@ -83,6 +85,8 @@ class RedisFeed:
         self.limit = limit
         self.asked_at = time.monotonic()
         while True:
+            if _FULL <= len(self.ready.fresh) < 2 * limit and not self.demand.is_set():
+                await self._ask_ahead()
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
                 raise trouble
@@ -93,9 +97,6 @@ class RedisFeed:
                 continue
             taken = self._started(self.ready.take(limit))
             if taken:
-                if len(taken) >= _FULL and len(self.ready) < limit:
-                    # There is much to do: fetch the next while these are handled.
-                    self.demand.set()
                 return taken
             suspect = self.ready.suspect()
             if suspect is not None:
@@ -106,6 +107,14 @@ class RedisFeed:
                 continue
             if not self.ready:
                 await self._wait()
+
+    async def _ask_ahead(self) -> None:
+        """There is much to do: the next is fetched while this is handled. Handlers may never wait,
+        so the command is let out of the door now, and before anything is taken, since receiving may
+        be cancelled here."""
+        self.demand.set()
+        for _ in range(_TURNS_TO_WRITE):
+            await asyncio.sleep(0)
 
     async def _wait(self) -> None:
         self._arrival.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from busway import TransportError
@@ -18,7 +18,7 @@ from busway import TransportError
 from ._aside import GONE, Aside
 from ._errors import Refused
 from ._feed import RedisFeed
-from ._link import Link
+from ._link import Argument, Link
 from ._scripts import UNSEEN
 from ._source import BELL, Source
 
@@ -29,6 +29,9 @@ _log = logging.getLogger("busway.redis")
 _LONGEST_BLOCK = 0.5
 _UNSEEN_AT_ONCE = 200
 _PAUSE = 1.0
+_AT_ONCE = 256
+"""Of one stream. More is no quicker: what is parsed leaves the processor's cache before it is
+handled."""
 
 
 class Reader:
@@ -48,6 +51,8 @@ class Reader:
         self._mended_at = float("-inf")
         self._unsure = False
         """An answer did not come: what it held may be pending, unseen."""
+        self._full: dict[bytes, Source] = {}
+        """Those that are asked next, if not all are."""
 
     def add(self, source: Source) -> None:
         """One stream more, from the next read on."""
@@ -57,6 +62,7 @@ class Reader:
     def remove(self, source: Source) -> None:
         """Not that stream any more."""
         self.sources = {k: s for k, s in self.sources.items() if s is not source}
+        self._full = {}
         self._aside.remove(source)
 
     async def run(self) -> None:
@@ -79,11 +85,15 @@ class Reader:
                 self._feed.broken(error)
 
     async def _read(self) -> None:
-        feed, sources = self._feed, self.sources
+        feed, full, self._full = self._feed, self._full, {}
+        sources = full or self.sources
         if not sources:
             await asyncio.sleep(self.block)
             return
-        at, answer = await self.fetch(sources, max(1, -(-feed.limit // len(sources))))
+        count = max(1, min(_AT_ONCE, -(-feed.limit // len(sources))))
+        at, answer = await self.fetch(sources, count, waits=not full)
+        if not full:
+            self._note_full(answer or (), count)
         for key, entries in answer or ():
             for id, fields in entries:
                 if fields is not None and fields[0] == BELL:
@@ -99,13 +109,23 @@ class Reader:
                 feed.arrived(source, entries, at)
             # Else it was left meanwhile; what it had is given back with the feed.
 
-    async def fetch(self, sources: Mapping[bytes, Source], count: int) -> tuple[float, Any]:
+    def _note_full(self, answer: Sequence[Any], count: int) -> None:
+        """Where all streams are asked, each has a small share of what is wanted. If few of them had
+        as much as that, they are asked alone next, for all of it."""
+        full = [key for key, entries in answer if len(entries) >= count]
+        if count < _AT_ONCE and 2 * len(full) <= len(self.sources):
+            self._full = {key: self.sources[key] for key in full if key in self.sources}
+
+    async def fetch(
+        self, sources: Mapping[bytes, Source], count: int, *, waits: bool
+    ) -> tuple[float, Any]:
         """What is new in these streams, some of each, and from when on it is lent."""
         feed, at = self._feed, time.monotonic()
-        command = ("XREADGROUP", "GROUP", feed.group.name, feed.member, "COUNT", count)
-        block = round(self.block * 1000)
-        news = (">" for _ in sources)
-        return at, await self.link.call(*command, "BLOCK", block, "STREAMS", *sources, *news)
+        command: list[Argument] = ["XREADGROUP", "GROUP", feed.group.name, feed.member]
+        command += ["COUNT", count]
+        if waits:
+            command += ["BLOCK", round(self.block * 1000)]
+        return at, await self.link.call(*command, "STREAMS", *sources, *(">" for _ in sources))
 
     async def _look_through(self) -> None:
         """Find what is pending for this process and was never seen."""
@@ -156,4 +176,5 @@ class Reader:
         """Whether there is something that can be read without what cannot."""
         out = await self._aside.sort_out(self.sources.values())
         self.sources = {k: s for k, s in self.sources.items() if s not in out}
+        self._full = {}
         return bool(out)

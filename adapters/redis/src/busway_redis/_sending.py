@@ -22,6 +22,8 @@ from ._wire import fields_of
 __all__ = ["Sender", "Writes"]
 
 _KEPT = 100_000
+_AT_ONCE = 128
+"""Encoded and written together, of many."""
 _EVENT = Purpose.EVENT
 
 
@@ -80,13 +82,6 @@ class Sender:
             raise
 
     async def _send_all(self, items: Sequence[Outgoing], timeout: float) -> list[Outcome]:
-        outcomes: list[Outcome | None] = [None] * len(items)
-        commands: list[tuple[int, str, tuple[Argument, ...]]] = []
-        for place, item in enumerate(items):
-            try:
-                commands.append((place, *self._command(item)))
-            except BuswayError as error:
-                outcomes[place] = NotWritten(error)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         registered = self._register(items)
@@ -95,23 +90,38 @@ class Sender:
             try:
                 await answers(registered, timeout)
             except TransportError as error:
-                return [each or NotWritten(error) for each in outcomes]
-        begin = self._topology.begin
-        begun = [(place, begin(key, *command)) for place, key, command in commands]
+                return [NotWritten(error)] * len(items)
+        begun: list[asyncio.Future[Any] | NotWritten] = []
         timer = loop.call_at(until, self._give_up, begun, timeout)
         try:
-            for place, future in begun:
-                outcomes[place] = await self._outcome(items[place], future)
+            for start in range(0, len(items), _AT_ONCE):
+                if start:
+                    # What was begun is written, and the server busy with it, while more is encoded.
+                    await asyncio.sleep(0)
+                begun += map(self._begun, items[start : start + _AT_ONCE])
+            if loop.time() >= until:
+                self._give_up(begun, timeout)  # the timer knew only what was begun before it
+            return [
+                each if isinstance(each, NotWritten) else await self._outcome(item, each)
+                for item, each in zip(items, begun, strict=True)
+            ]
         except BaseException:
             self._give_up(begun, timeout)  # cancelled: what was not sent by now is not sent later
-            for _, future in begun:
-                unheard(future)
+            for each in begun:
+                if not isinstance(each, NotWritten):
+                    unheard(each)
             raise
         finally:
             timer.cancel()
             for future in registered:
                 unheard(future)
-        return outcomes  # type: ignore[return-value]
+
+    def _begun(self, item: Outgoing) -> asyncio.Future[Any] | NotWritten:
+        try:
+            key, command = self._command(item)
+        except BuswayError as error:
+            return NotWritten(error)
+        return self._topology.begin(key, *command)
 
     async def _outcome(self, item: Outgoing, future: asyncio.Future[Any]) -> Outcome:
         try:
@@ -125,9 +135,10 @@ class Sender:
             return NotWritten(TransportError(gone, retryable=False))
         return WRITTEN
 
-    def _give_up(self, begun: Sequence[tuple[int, asyncio.Future[Any]]], timeout: float) -> None:
-        for _, future in begun:
-            self._topology.give_up(future, timeout)
+    def _give_up(self, begun: Sequence[asyncio.Future[Any] | NotWritten], timeout: float) -> None:
+        for each in begun:
+            if not isinstance(each, NotWritten):
+                self._topology.give_up(each, timeout)
 
     def _command(self, item: Outgoing) -> tuple[str, tuple[Argument, ...]]:
         """The key and the command; raises what the encoder raises."""

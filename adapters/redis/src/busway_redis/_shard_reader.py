@@ -36,7 +36,7 @@ class ShardReader(Reader):
         super().add(source)
         self._told = False
 
-    async def fetch(self, sources: _Sources, count: int) -> tuple[float, Any]:
+    async def fetch(self, sources: _Sources, count: int, *, waits: bool) -> tuple[float, Any]:
         at = time.monotonic()
         over = [s for s in sources.values() if s.loan is not None and s.loan.revoked]
         if over:
@@ -50,6 +50,7 @@ class ShardReader(Reader):
         found = await self._found(sources, count)
         if found:
             self._woken = False
+        if found or not waits:
             return at, found
         if self._woken or not self._told:
             # It was woken by what had been read before: it waits behind that from now on.
