@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._context import current
-from ._crew import Crew
+from ._crew import Batch, Crew
 from ._failing import Failing, Waits
 from ._handling import Handling, PartlyFailed
 from ._keeper import Keeper
@@ -24,6 +24,8 @@ class Collector:
         self._crew = crew
         self._keeper = keeper
         self._failing = failing
+        batch = crew.policy.batch or Batch()
+        self._size, self._within = batch.size, batch.within
         # The list stays the same object: what it holds can be taken back, or is given back at the
         # end.
         self._batch: list[Delivery] = []
@@ -34,19 +36,22 @@ class Collector:
 
     def add(self, delivery: Delivery) -> None:
         """One more; the first sets the moment by which the batch is flushed."""
-        assert self._crew.policy.batch is not None
         if not self._batch:
-            self._until = self._crew.runtime.clock.time() + self._crew.policy.batch.within
+            self._until = self._crew.runtime.clock.time() + self._within
         self._batch.append(delivery)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is to be added."""
+        return len(self._batch) >= self._size
 
     @property
     def ready(self) -> bool:
         """Whether it is full or old enough, and may start."""
         crew = self._crew
-        assert crew.policy.batch is not None
         if not self._batch or crew.paused or crew.alone:
             return False
-        if len(self._batch) >= crew.policy.batch.size:
+        if self.full:
             return True
         now = crew.runtime.clock.time()
         if now >= self._until:

@@ -72,12 +72,13 @@ class Worker:
     async def _collect(self, scope: anyio.CancelScope, me: object, collector: Collector) -> None:
         lanes, single = self._crew.lanes, self._single
         while True:
-            handling = self._routes.find_any()
-            if collector.ready and handling is not None:
-                await collector.handle(handling)
-            delivery = lanes.take(me)
+            # Whether it is old enough is asked when there is nothing to add to it, not each time.
+            delivery = None if collector.full else lanes.take(me)
             if delivery is None:
-                if not await self._intake.more(scope):
+                handling = self._routes.find_any()
+                if handling is not None and collector.ready:
+                    await collector.handle(handling)
+                elif not await self._intake.more(scope):
                     return
                 continue
             lanes.start(delivery)

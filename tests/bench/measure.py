@@ -20,7 +20,7 @@ __all__ = [
     "Entry",
     "Settings",
     "Spread",
-    "bare_of",
+    "beside_bare",
     "events_of",
     "interleave",
     "per_call",
@@ -80,10 +80,17 @@ class Entry:
     """Events in a part."""
     parts: int = 3
     taken: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    """What the bare hand-off took directly before and after each repeat, if that was asked for."""
 
     @property
     def spread(self) -> Spread:
         return Spread(tuple(self.taken))
+
+    @property
+    def over_bare(self) -> Spread:
+        """How many times as quick as the bare hand-off."""
+        return Spread(tuple(self.beside)).over(self.spread)
 
 
 def run_on(loop: Loop, function: Any, *args: Any) -> Any:
@@ -145,15 +152,6 @@ def _fit(entry: Entry, settings: Settings) -> None:
     entry.parts = max(3, round(settings.seconds / (entry.count * per_event)))
 
 
-def bare_of(entries: Sequence[Entry]) -> dict[Loop, Spread]:
-    """What the bare hand-off took on each event loop."""
-    return {
-        entry.contender.loop: entry.spread
-        for entry in entries
-        if entry.contender == baseline(entry.contender.loop)
-    }
-
-
 def interleave(entries: Sequence[Entry], settings: Settings) -> None:
     """Every repeat runs every entry once, in alternating order: a slow moment of the machine then
     hits all of them alike."""
@@ -161,5 +159,33 @@ def interleave(entries: Sequence[Entry], settings: Settings) -> None:
         _fit(entry, settings)
     for repeat in range(settings.repeats):
         for entry in entries if repeat % 2 == 0 else reversed(entries):
-            how = (entry.contender, entry.load, entry.count, entry.parts)
-            entry.taken.append(run_on(entry.contender.loop, timed, *how))
+            entry.taken.append(_run(entry))
+
+
+def beside_bare(entries: Sequence[Entry], settings: Settings) -> None:
+    """The same, with the bare hand-off of the entry's loop timed directly before and after each:
+    the machine may be another one a second later."""
+    bare = {each.loop: Entry(baseline(each.loop), entries[0].load) for each in _contenders(entries)}
+    for entry in (*entries, *bare.values()):
+        _fit(entry, settings)
+    for repeat in range(settings.repeats):
+        for loop in sorted(bare, reverse=bool(repeat % 2)):
+            before = _run(bare[loop])
+            for entry in (each for each in entries if each.contender.loop == loop):
+                if entry.contender == bare[loop].contender:
+                    entry.taken.append(before)
+                    entry.beside.append(before)
+                    continue
+                entry.taken.append(_run(entry))
+                after = _run(bare[loop])
+                entry.beside.append((before + after) / 2)
+                before = after
+
+
+def _contenders(entries: Sequence[Entry]) -> list[Contender]:
+    return [entry.contender for entry in entries]
+
+
+def _run(entry: Entry) -> float:
+    how = (entry.contender, entry.load, entry.count, entry.parts)
+    return float(run_on(entry.contender.loop, timed, *how))

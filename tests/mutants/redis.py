@@ -301,7 +301,7 @@ MUTANTS = [
     _mutant(
         "after it all streams are asked again",
         "_reader.py",
-        "        if not full:\n",
+        "        if self._alone < _TIMES_ALONE:\n",
         "        if True:\n",
         f"{TESTS}/test_reading_ahead.py::test_a_stream_that_has_much_keeps_no_other_waiting",
     ),

@@ -119,7 +119,7 @@ async def open_feed(flaky: Flaky) -> AsyncIterator[Feed]:
         PartitionedLog(),
         NullTransport(),
     ],
-    ids=repr,
+    ids=["memory", "memory with history", "memory with leases", "partitioned log", "null"],
 )
 async def test_it_has_the_powers_of_the_inner_transport_and_its_feeds_those_of_the_inner_feeds(
     inner: Transport,

@@ -69,13 +69,14 @@ class World:
                 await anyio.sleep(0.01)
 
     async def published(self, topic: str, data: Any) -> None:
-        """Until it is taken."""
+        """Until it is surely taken, as an application does that prefers two copies to none: what is
+        written while its connection breaks is unknown."""
         with anyio.fail_after(PATIENCE):
             while True:
                 try:
                     await self.bus.publish(topic, data)
                     return
-                except PublishError:
+                except (PublishError, PublishUnknown):
                     await anyio.sleep(0.05)
 
     async def command(self, *words: str | int) -> Any:

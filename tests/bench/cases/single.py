@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.bench.contenders import contenders
 from tests.bench.figures import Goal, Section
-from tests.bench.measure import Entry, Settings, bare_of, interleave
+from tests.bench.measure import Entry, Settings, beside_bare
 from tests.bench.rig import Load
 
 __all__ = ["measure"]
@@ -20,8 +20,7 @@ NOTE = (
 
 def measure(settings: Settings) -> Iterable[Section]:
     entries = [Entry(each, Load(mode="single")) for each in contenders()]
-    interleave(entries, settings)
-    bare = bare_of(entries)
+    beside_bare(entries, settings)
     section = Section(
         "One event at a time, each awaited until handled",
         ("contender", "loop"), "x bare hand-off", "x", ("µs each", "events/s"), note=NOTE,
@@ -30,7 +29,7 @@ def measure(settings: Settings) -> Iterable[Section]:
         contender, each = entry.contender, entry.spread.middle
         section.add(
             (contender.name, contender.loop),
-            bare[contender.loop].over(entry.spread),
+            entry.over_bare,
             GOAL if contender.name == "Busway" else None,
             (f"{each * 1e6:,.2f}", f"{1 / each:,.0f}"),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.bench.contenders import contenders
 from tests.bench.figures import Goal, Section
-from tests.bench.measure import Entry, Settings, bare_of, interleave
+from tests.bench.measure import Entry, Settings, beside_bare
 
 __all__ = ["measure"]
 
@@ -29,8 +29,7 @@ def goal(entry: Entry) -> Goal | None:
 
 def measure(settings: Settings) -> Iterable[Section]:
     entries = [Entry(each, load) for each in contenders() for load in each.loads]
-    interleave(entries, settings)
-    bare = bare_of(entries)
+    beside_bare(entries, settings)
     section = Section(
         "Publish → handled, one publisher, one subscriber",
         ("contender", "loop", "keys", "concurrency"), "x bare hand-off", "x",
@@ -41,7 +40,7 @@ def measure(settings: Settings) -> Iterable[Section]:
         keys = f"{entry.load.keys:,}" if entry.load.keys else "none"
         section.add(
             (contender.name, contender.loop, keys, str(entry.load.concurrency)),
-            bare[contender.loop].over(entry.spread),
+            entry.over_bare,
             goal(entry),
             (f"{each * 1e6:,.2f}", f"{1 / each:,.0f}"),
         )

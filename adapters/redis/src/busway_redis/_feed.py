@@ -85,7 +85,7 @@ class RedisFeed:
         self.limit = limit
         self.asked_at = time.monotonic()
         while True:
-            if _FULL <= len(self.ready.fresh) < 2 * limit and not self.demand.is_set():
+            if _FULL <= len(self.ready.fresh) <= limit and not self.demand.is_set():
                 await self._ask_ahead()
             trouble, self._trouble = self._trouble, None
             if trouble is not None:
@@ -226,6 +226,19 @@ class RedisFeed:
 
     async def ack(self, deliveries: Sequence[Delivery], /) -> int:
         sure_since = time.monotonic() - self.lease * _SURE
+        if deliveries:
+            # Nearly always: of one stream, and surely ours.
+            source: Source = deliveries[0].receipt[0]
+            some = {
+                id: None
+                for of, id, at in [each.receipt for each in deliveries]
+                if of is source and at >= sure_since
+            }
+            if len(some) == len(deliveries) and source.lease is None and source.holds(some):
+                return await self._ack({source: some})
+        return await self._ack_each(deliveries, sure_since)
+
+    async def _ack_each(self, deliveries: Sequence[Delivery], sure_since: float) -> int:
         ids: dict[Source, dict[bytes, None]] = {}
         doubtful: list[Delivery] = []
         lost = 0

@@ -29,6 +29,7 @@ _log = logging.getLogger("busway.redis")
 _LONGEST_BLOCK = 0.5
 _UNSEEN_AT_ONCE = 200
 _PAUSE = 1.0
+_TIMES_ALONE = 3
 _AT_ONCE = 256
 """Of one stream. More is no quicker: what is parsed leaves the processor's cache before it is
 handled."""
@@ -53,6 +54,8 @@ class Reader:
         """An answer did not come: what it held may be pending, unseen."""
         self._full: dict[bytes, Source] = {}
         """Those that are asked next, if not all are."""
+        self._alone = 0
+        """How often in a row not all were asked."""
 
     def add(self, source: Source) -> None:
         """One stream more, from the next read on."""
@@ -92,10 +95,11 @@ class Reader:
             return
         count = max(1, min(_AT_ONCE, -(-feed.limit // len(sources))))
         at, answer = await self.fetch(sources, count, waits=not full)
-        if not full:
+        self._alone = self._alone + 1 if full else 0
+        if self._alone < _TIMES_ALONE:
             self._note_full(answer or (), count)
         for key, entries in answer or ():
-            for id, fields in entries:
+            for id, fields in entries if sources[key].deletes else ():  # nowhere else are bells
                 if fields is not None and fields[0] == BELL:
                     feed.hear(sources[key], id)
         if feed.heard:
@@ -111,7 +115,7 @@ class Reader:
 
     def _note_full(self, answer: Sequence[Any], count: int) -> None:
         """Where all streams are asked, each has a small share of what is wanted. If few of them had
-        as much as that, they are asked alone next, for all of it."""
+        as much as that, they are asked alone a few times, for all of it."""
         full = [key for key, entries in answer if len(entries) >= count]
         if count < _AT_ONCE and 2 * len(full) <= len(self.sources):
             self._full = {key: self.sources[key] for key in full if key in self.sources}

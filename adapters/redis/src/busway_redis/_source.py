@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import uniform
 
 from busway import Envelope
@@ -70,6 +70,10 @@ class Source:
         """Let the others read. Members that wait for one stream may be woken in the same order each
         time, so that whoever is first, and has no handler, would get again what it passed on."""
         self.rests_until = time.monotonic() + uniform(*_REST)
+
+    def holds(self, ids: Mapping[bytes, None]) -> bool:
+        """Whether all of these are fetched ahead or handed out."""
+        return ids.keys() <= self.held
 
     def under(self, lease: Lease) -> Source:
         """The same stream, in the time of one lease."""
