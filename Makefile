@@ -15,6 +15,8 @@ CHAOS_ARGS ?=
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
+# Two of them: what is timed in a test has to have some of the processor.
+CORE := -n 2 --ignore=tests/faults tests
 # These wait for servers most of their time: three processes, each with servers of its own.
 SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
@@ -45,7 +47,7 @@ demo-redis: $(STAMP) ## The same over Redis, on a server of its own
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh
 ifeq ($(strip $(TEST_ARGS)),)
-	$(PY) -m pytest --ignore=tests/faults tests
+	$(PY) -m pytest $(CORE)
 	$(PY) -m pytest $(SIDE_BY_SIDE)
 else
 	$(PY) -m pytest $(TEST_ARGS)
@@ -55,7 +57,7 @@ test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
-	$(LOWEST)/bin/python -m pytest --ignore=tests/test_types.py --ignore=tests/faults tests
+	$(LOWEST)/bin/python -m pytest $(CORE) --ignore=tests/test_types.py
 	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links

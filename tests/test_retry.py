@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from busway import Backoff, Bus, Message, Reject, Retry, RetryLater, event
+from busway.memory import MemoryTransport
 from busway.middleware import Hooks, trace
+from busway.testing import Flaky, VirtualClock
 from tests.facts import LeapingClock, Seen, letters, noting, quick, until, up
 
 pytestmark = pytest.mark.anyio
@@ -170,6 +172,27 @@ async def test_a_retry_in_place_holds_only_its_lane() -> None:
         clock.leap(1.0)
         await seen.count(4)
         assert seen.items[2:] == [("one", "fails", 2), ("one", "behind", 1)]
+
+
+async def test_a_retry_that_is_due_while_others_are_acknowledged_is_started() -> None:
+    """Whoever acknowledges fetches next, and then nobody looks."""
+    transport, clock = Flaky(MemoryTransport()), VirtualClock()
+    bus, seen = Bus(transport, clock=clock, retry=quick(2)), Seen()
+
+    @bus.subscribe("a.*", group="g")
+    async def handle(data: Any, message: Message[Any]) -> None:
+        seen.add((data, message.attempt))
+        if data == "bad" and message.attempt == 1:
+            raise ValueError(data)
+
+    async with up(bus):
+        gate = transport.hold("ack")
+        await bus.publish_many([bus.envelope("a.b", each, key=each) for each in ("bad", "good")])
+        await gate.reached()
+        await clock.advance(1.0)
+        gate.open()
+        await seen.count(3)
+    assert seen.items == [("bad", 1), ("good", 1), ("bad", 2)]
 
 
 async def test_a_long_wait_frees_the_lane() -> None:

@@ -118,8 +118,9 @@ class Worker:
                     delivery = await self._hand_over(self._hands, scope, me)
                 if delivery is None:
                     if acks:
+                        # Meanwhile a wait may have ended: who fetches next would not see it.
                         await crew.flush()
-                    if not await self._intake.more(scope):
+                    elif not await self._intake.more(scope):
                         return
                     continue
             content: Any = delivery.content

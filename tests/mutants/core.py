@@ -437,4 +437,11 @@ MUTANTS = [
         "cargo",
         "tests/test_relay.py test_while_the_target_is_down_the_source_keeps_it",
     ),
+    Mutant(
+        "a wait that ends while others are acknowledged is seen",
+        "_worker.py",
+        "                    elif not await self._intake.more(scope):\n",
+        "                    if not await self._intake.more(scope):\n",
+        "tests/test_retry.py test_a_retry_that_is_due_while_others_are_acknowledged_is_started",
+    ),
 ]

@@ -15,6 +15,8 @@ from ._cluster import RedisCluster
 from ._connection import Connection, ErrorReply, Reply
 from ._errors import NoServer, ServerError
 from ._node import Node
+from ._oldest import OldestRedis
+from ._program import version
 from ._redis import Fsync, RedisServer
 from ._sentinel import RedisSentinel
 from ._tls import TlsServer
@@ -25,10 +27,12 @@ __all__ = [
     "Fsync",
     "NoServer",
     "Node",
+    "OldestRedis",
     "RedisCluster",
     "RedisSentinel",
     "RedisServer",
     "Reply",
     "ServerError",
     "TlsServer",
+    "version",
 ]

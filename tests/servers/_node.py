@@ -27,6 +27,8 @@ class Node:
     """
 
     arguments: Sequence[str] = ()
+    program: str | None = None
+    """None: what this machine has."""
 
     def __init__(self, *, patience: float = 20.0) -> None:
         self.patience = patience
@@ -63,7 +65,9 @@ class Node:
             if first:
                 self.port = free_port()
                 self._file.write_text("".join(f"{line}\n" for line in self.configuration()))
-            self._running = launch(self.folder, str(self._file), *self.arguments)
+            self._running = launch(
+                self.folder, str(self._file), *self.arguments, program=self.program
+            )
             if self._came_up(ready):
                 return self
             if not first:

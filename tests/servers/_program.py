@@ -55,14 +55,15 @@ class Running:
         return True
 
 
-def launch(folder: Path, *arguments: str) -> Running:
-    """Start redis-server; what it prints is added to ``server.log`` in the folder.
+def launch(folder: Path, *arguments: str, program: str | None = None) -> Running:
+    """Start redis-server, or that program; what it prints is added to ``server.log`` in the folder.
 
     Raises NoServer when this machine has none and no Docker.
     """
     container = None
-    command = [_local() or "redis-server", *arguments]
-    if _local() is None:
+    program = program or _local()
+    command = [program or "redis-server", *arguments]
+    if program is None:
         container = f"busway-test-{secrets.token_hex(6)}"
         command = [*_docker(container, folder), *command]
     with (folder / "server.log").open("ab") as log:
@@ -78,9 +79,9 @@ def launch(folder: Path, *arguments: str) -> Running:
     return Running(process, container)
 
 
-def version() -> tuple[int, int]:
+def version(program: str | None = None) -> tuple[int, int]:
     """Of the server that ``launch`` starts, such as (7, 0). Raises NoServer."""
-    local = _local()
+    local = program or _local()
     if local is not None:
         return _asked(local, "--version")
     _need_engine(os.environ.get("PATH", ""))

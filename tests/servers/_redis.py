@@ -56,7 +56,7 @@ class RedisServer(Node):
         ]
         if self._fsync is not None:
             lines += ["appendonly yes", f"appendfsync {self._fsync}"]
-        if version() >= (7, 0):
+        if version(self.program) >= (7, 0):
             # DEBUG SLEEP and DEBUG LOADAOF; before 7.0 they were always allowed.
             lines.append("enable-debug-command local")
         # What stands last counts.

@@ -19,9 +19,10 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import NoServer, RedisCluster, RedisSentinel, RedisServer, TlsServer
+from tests.servers import NoServer, OldestRedis, RedisCluster, RedisSentinel, RedisServer, TlsServer
 
 __all__ = [
+    "oldest_redis",
     "own_redis",
     "pytest_runtest_logreport",
     "pytest_sessionfinish",
@@ -80,6 +81,13 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 def own_redis() -> Iterator[RedisServer]:
     """A Redis for this test alone."""
     with started_or_skip(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def oldest_redis() -> Iterator[OldestRedis]:
+    """The oldest that is supported."""
+    with started_or_skip(OldestRedis) as server:
         yield server
 
 

@@ -89,12 +89,18 @@ def test_a_client_that_keeps_no_code_loses_none(text: str) -> None:
     assert refused(error).retryable is (text in RETRYABLE)
 
 
-def test_what_a_command_of_a_script_was_answered_by_redis_6_is_the_answer() -> None:
-    text = (
-        "ERR Error running script (call to f_1b): @user_script:3: @user_script: 3: "
-        "-OOM command not allowed when used memory > 'maxmemory'."
-    )
-    assert refused(said(text)).code == "OOM"
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("@user_script: 3: -OOM command not allowed when used memory > 'maxmemory'.", "OOM"),
+        ("@user_script:3: BUSYGROUP Consumer Group name already exists.", "BUSYGROUP"),
+    ],
+)
+def test_what_a_command_of_a_script_was_answered_by_redis_6_is_the_answer(
+    told: str, code: str
+) -> None:
+    text = f"ERR Error running script (call to f_1b): @user_script:3: {told}"
+    assert refused(said(text)).code == code
 
 
 def test_arguments_that_a_server_repeats_are_cut() -> None:

@@ -140,7 +140,7 @@ _CODE_OF_CLASS: dict[type[RedisError], str] = {
     ReadOnlyError: "READONLY",
 }
 _CODE = re.compile(r"-?([A-Z]{2,})(?: |$)")
-_IN_A_SCRIPT = re.compile(r"@user_script: ?\d+: -([A-Z]{2,} )")
+_IN_A_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]{2,} )")
 _ARGUMENTS = re.compile(r",? with args beginning with.*", re.DOTALL)
 _SCRIPT = re.compile(r",? *script: [0-9a-f]{40}, on @user_script:\d+\.?")
 
