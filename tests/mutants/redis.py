@@ -278,6 +278,14 @@ MUTANTS = [
         f"{TESTS}/test_dedupe.py::test_only_the_owner_gives_a_claim_up_and_nobody_what_is_done",
     ),
     _mutant(
+        "a group that is rewound is made anew in the step that destroys it",
+        "_groups.py",
+        "return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')\n",
+        "return 1\n",
+        f"{TESTS}/test_operators.py::"
+        "test_rewinding_leaves_no_stream_without_its_group_on_a_full_server_too",
+    ),
+    _mutant(
         "over pub/sub the oldest make room only where the buffer is full",
         "_live_feed.py",
         "        while len(waiting) > self._buffer or (",

@@ -8,11 +8,12 @@ import anyio
 import pytest
 
 from busway import Bus, PublishError, PublishUnknown
+from busway_redis import open_redis
 from tests.facts import PATIENCE
 from tests.servers import RedisCluster, RedisServer
 from tests.servers.plugin import started_or_skip
 
-from .test_broken_worlds import GROUP, RED, server, world
+from .test_broken_worlds import BLUE, GROUP, RED, full, server, world
 
 __all__ = ["server"]
 
@@ -68,6 +69,23 @@ async def test_a_consumer_that_is_deleted_loses_what_it_held_and_nothing_after_i
         await here.handled("r2")
         await here.bus.drain()
         assert sorted(here.seen) == ["b0", "r0", "r1", "r2"], "each once"
+
+
+async def test_rewinding_leaves_no_stream_without_its_group_on_a_full_server_too(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It refuses to make a group, and not to destroy one: in two steps, nobody would have it."""
+    async with world(server, caplog) as here:
+        await here.bus.drain()
+    async with open_redis(server.url) as transport:
+        with full(server):
+            await transport.rewind(GROUP, "latest")
+        for stream in (RED, BLUE):
+            assert await here.command("XINFO", "GROUPS", stream), "it would begin anew"
+    async with here.bus:
+        await here.published("red.more", "r1")
+        await here.handled("r1")
+        assert here.seen.count("r0") == 1
 
 
 async def test_a_cluster_that_is_down_refuses_cleanly_and_serves_again(

@@ -16,12 +16,25 @@ from ._errors import Refused
 from ._joining import ask_members, destroy, first_id
 from ._keys import Keys
 from ._options import Options
+from ._scripts import Script
 from ._topology import Topology
 from ._trimming import STATES
 
 __all__ = ["Groups"]
 
 _SIDE_BY_SIDE = 20
+
+REWIND = Script(
+    """
+-- KEYS: stream. ARGV: group, the id after which it reads. Made anew: what was pending would come
+-- beside what is handed out again. In one step: who joins a stream without its group begins it
+-- where a new group begins.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+end
+return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')
+"""
+)
 
 
 class Groups:
@@ -66,14 +79,10 @@ class Groups:
         await self._deserted(name)
         place = first_id(to)
         keys = await self._streams(await self.channels(name))
-        # Made anew: what was pending would come beside what is handed out again.
-        begin = self._topology.begin
-        begun = [
-            begin(key, "XGROUP", *how)
-            for key in keys
-            for how in (("DESTROY", key, name), ("CREATE", key, name, place, "MKSTREAM"))
-        ]
-        await _tolerant(begun, self._timeout)
+        for first in range(0, len(keys), _SIDE_BY_SIDE):
+            some = keys[first : first + _SIDE_BY_SIDE]
+            asked = (self._topology.script(REWIND, [key], (name, place)) for key in some)
+            await asyncio.gather(*asked)
 
     async def _deserted(self, name: str) -> None:
         living = await ask_members(self._topology, self._keys, name, "", "")
