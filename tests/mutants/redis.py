@@ -286,6 +286,13 @@ MUTANTS = [
         "test_rewinding_leaves_no_stream_without_its_group_on_a_full_server_too",
     ),
     _mutant(
+        "what is cancelled is cancelled at the node of a cluster, too",
+        "_cluster.py",
+        "            self.inner.cancel()\n",
+        "            pass\n",
+        f"{TESTS}/test_topology_cluster.py::test_what_nobody_waits_for_any_more_is_not_sent_later",
+    ),
+    _mutant(
         "over pub/sub the oldest make room only where the buffer is full",
         "_live_feed.py",
         "        while len(waiting) > self._buffer or (",

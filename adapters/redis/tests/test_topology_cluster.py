@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import RedisCluster as Client
 
 from busway.errors import TransportError
+from busway_redis._answers import answers
 from busway_redis._client import options_of
-from busway_redis._cluster import Cluster
+from busway_redis._cluster import Cluster, _Asked
 from busway_redis._errors import NotSent, Refused, Unanswered
 from busway_redis._following import elsewhere, pause
 from busway_redis._options import Node
@@ -236,6 +237,33 @@ async def test_what_waits_longer_than_its_deadline_was_not_sent(cluster: RedisCl
         assert caught.value.retryable
     await asyncio.to_thread(cluster.move_keys, slot, target)
     await asyncio.to_thread(cluster.end_migration, slot, target)
+
+
+async def test_what_nobody_waits_for_any_more_is_not_sent_later(cluster: RedisCluster) -> None:
+    """Its node's link is not connected yet."""
+    async with opened(cluster.url) as topology:
+        begun = topology.begin("cancelled", "INCR", "cancelled")
+        begun.cancel()
+        assert await topology.call("cancelled", "GET", "cancelled") is None
+    async with opened(cluster.url) as topology:
+        with pytest.raises(Unanswered):
+            await answers([topology.begin("given up", "INCR", "given up")], 0.0)
+        assert await topology.call("given up", "GET", "given up") is None
+
+
+async def test_what_is_cancelled_leaves_nothing_and_the_answers_in_their_order(
+    cluster: RedisCluster,
+) -> None:
+    async with opened(cluster.url) as topology:
+        assert await topology.call("line", "ECHO", "first") == b"first"
+        sent = topology.begin("line", "ECHO", "cancelled")
+        later = topology.begin("line", "ECHO", "later")
+        await asyncio.sleep(0)
+        sent.cancel()
+        assert isinstance(sent, _Asked)
+        assert sent.inner is not None
+        assert sent.inner.cancelled()
+        assert await later == b"later"
 
 
 async def test_a_failover_in_good_order_loses_nothing(cluster: RedisCluster) -> None:

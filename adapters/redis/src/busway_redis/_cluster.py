@@ -43,6 +43,19 @@ class _Asked(asyncio.Future[Any]):
     inner: asyncio.Future[Any] | None = None
     trouble: Exception | None = None
 
+    def cancel(self, msg: Any = None) -> bool:
+        self._take_back()
+        return super().cancel(msg)
+
+    def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
+        super().set_exception(exception)
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Nobody waits for it any more: what its node's link has not sent need not be."""
+        if self.inner is not None:
+            self.inner.cancel()
+
 
 class Cluster:
     """The masters of a cluster, with one connection to each for commands."""
@@ -152,6 +165,8 @@ class Cluster:
         inner.add_done_callback(lambda inner: self._answered(asked, inner))
 
     def _answered(self, asked: _Asked, inner: asyncio.Future[Any]) -> None:
+        if inner.cancelled():
+            return  # and so is what was asked
         error = inner.exception()
         if asked.done():
             return
