@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from busway import Bus
-from busway.middleware import MemoryStore
+from busway import Bus, TransportError
+from busway.middleware import Claim, DedupeKey, MemoryStore
 from tests.facts import Seen, letters, quick, turns, up
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +78,30 @@ async def test_a_duplicate_of_what_is_being_handled_waits_without_using_an_attem
         leave.set()
         await bus.stop(grace=0.2)
     assert seen.items == [1]
+    assert bus.stats().failed == 0
+
+
+async def test_an_outage_of_the_store_dead_letters_nothing_and_keeps_the_order() -> None:
+    bus, seen, away = Bus(retry=quick(1)), Seen(), Seen()
+
+    class Store(MemoryStore):
+        async def claim(self, key: DedupeKey, owner: str, lease: float, /) -> Claim:
+            if len(away.items) < 3:
+                away.add(key)
+                raise TransportError("not reached")
+            return await super().claim(key, owner, lease)
+
+    @bus.subscribe("a.b", group="g", dedupe=Store(), concurrency=4)
+    async def handle(data: Any) -> None:
+        seen.add(data)
+
+    async with up(bus):
+        for number in range(20):
+            await bus.publish("a.b", number, key="one")
+        await bus.drain()
+        assert await bus.dead_letters("g").list() == []
+    assert seen.items == list(range(20))
+    assert len(away.items) == 3
     assert bus.stats().failed == 0
 
 

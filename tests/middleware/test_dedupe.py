@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from busway.errors import OptionError, Reject, RetryLater
+from busway.errors import OptionError, Reject, RetryLater, TransportError
 from busway.message import Envelope, Message
 from busway.middleware import (
     DONE,
@@ -23,6 +23,7 @@ from busway.middleware import (
     DedupeStore,
     Handler,
     MemoryStore,
+    StoreAway,
     compose,
     dedupe,
 )
@@ -291,12 +292,12 @@ async def test_cancelled_at_any_await_it_leaves_no_claim_and_forgets_no_success(
 
 
 class Broken(Remote):
-    def __init__(self, inner: DedupeStore, at: int) -> None:
+    def __init__(self, inner: DedupeStore, at: int, error: Exception | None = None) -> None:
         super().__init__(inner)
 
         def fail(step: int) -> None:
             if step == at:
-                raise ConnectionError("the store is gone")
+                raise error or ConnectionError("the store is gone")
 
         self.at = fail
 
@@ -310,6 +311,64 @@ async def test_a_store_that_breaks_at_the_claim_fails_the_attempt_and_leaves_no_
         await dedupe(Broken(store, step))(handler)(message(order()))
     assert handler.calls == 0
     assert await store.claim(KEY, "the next", 60) == NEW
+
+
+@pytest.mark.parametrize("step", [1, 2])
+async def test_a_store_that_is_away_at_the_claim_makes_the_event_wait_and_leaves_no_claim(
+    message: MakeMessage, store: MemoryStore, step: int
+) -> None:
+    handler = Counting()
+    away = TransportError("not reached")
+    with pytest.raises(StoreAway) as caught:
+        await dedupe(Broken(store, step, away))(handler)(message(order()))
+    assert caught.value.__cause__ is away
+    assert caught.value.after <= 1, "no longer than a key is kept in order"
+    assert handler.calls == 0
+    assert await store.claim(KEY, "the next", 60) == NEW
+
+
+def test_a_wait_for_a_store_is_marked_as_no_failure() -> None:
+    assert StoreAway.counts is False
+    assert issubclass(StoreAway, RetryLater)
+
+
+async def test_a_store_that_needs_somebodys_help_fails_the_attempt(
+    message: MakeMessage, store: MemoryStore
+) -> None:
+    """Waiting would not mend a wrong password, and nobody would hear of it."""
+    refused = TransportError("WRONGPASS", retryable=False)
+    with pytest.raises(TransportError) as caught:
+        await dedupe(Broken(store, 1, refused))(Counting())(message(order()))
+    assert caught.value is refused
+
+
+async def test_a_store_that_is_away_is_asked_seldom_and_said_once(
+    message: MakeMessage, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    remote, handler = Remote(store), Counting()
+
+    def away(step: int) -> None:
+        raise TransportError("not reached")
+
+    remote.at = away
+    once = dedupe(remote)(handler)
+    with anyio.fail_after(10):
+        for number in range(1000):
+            with pytest.raises(StoreAway):
+                await once(message(order(f"e-{number}")))
+        assert remote.step < 100
+        remote.at = lambda step: None
+        while True:
+            try:
+                assert await once(message(order())) == 1
+                break
+            except StoreAway as waits:
+                await anyio.sleep(waits.after)
+    assert [record.getMessage() for record in caplog.records] == [
+        "dedupe: the store is away, and events wait for it: not reached",
+        "dedupe: the store is there again",
+    ]
 
 
 async def test_a_store_that_breaks_after_a_success_does_not_fail_it_and_is_reported(

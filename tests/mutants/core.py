@@ -444,4 +444,11 @@ MUTANTS = [
         "                    if not await self._intake.more(scope):\n",
         "tests/test_retry.py test_a_retry_that_is_due_while_others_are_acknowledged_is_started",
     ),
+    Mutant(
+        "an outage of a dedupe store uses up no attempt",
+        "middleware/_dedupe.py",
+        "        raise StoreAway(min(wait, LONGEST), _AWAY) from error\n",
+        "        raise\n",
+        "tests/test_own_policies.py test_an_outage_of_the_store_dead_letters_nothing",
+    ),
 ]

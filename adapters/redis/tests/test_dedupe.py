@@ -16,7 +16,7 @@ from busway import Bus, OptionError, TransportError
 from busway.memory import MemoryTransport
 from busway.middleware import DONE, NEW, Busy, Claim, DedupeKey, DedupeStore
 from busway_redis import RedisDedupe
-from tests.facts import Seen, up
+from tests.facts import Seen, quick, until, up
 from tests.servers import RedisCluster, RedisServer
 
 __all__: list[str] = []
@@ -233,6 +233,27 @@ async def test_two_buses_handle_one_event_once(pair: Pair) -> None:
             await bus.drain()
         assert two.stats().handled == 1
     assert seen.items == [1]
+
+
+async def test_a_server_that_is_away_dead_letters_nothing(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, bus = Seen(), Bus(MemoryTransport(), service="shop", retry=quick(1))
+    store = RedisDedupe(own_redis.url, timeout=0.2)
+
+    @bus.subscribe("order.*", group="billing", dedupe=store)
+    async def handle(data: Any) -> None:
+        seen.add(data)
+
+    async with store, up(bus):
+        await anyio.to_thread.run_sync(own_redis.kill)
+        await bus.publish("order.placed", 1)
+        await until(lambda: "the store is away" in caplog.text)
+        await anyio.to_thread.run_sync(own_redis.start)
+        await bus.drain()
+        assert await bus.dead_letters("billing").list() == []
+    assert seen.items == [1]
+    assert bus.stats().failed == 0
 
 
 @pytest.mark.parametrize("ttl", [0, -1, timedelta(0), float("nan"), float("inf")])

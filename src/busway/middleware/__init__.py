@@ -10,7 +10,7 @@ from __future__ import annotations
 from busway.message import Pausable
 
 from ._breaker import breaker
-from ._dedupe import Claimed, dedupe
+from ._dedupe import Claimed, StoreAway, dedupe
 from ._hooks import (
     DeadLettered,
     Dropped,
@@ -64,6 +64,7 @@ __all__ = [
     "Retried",
     "Send",
     "SendMiddleware",
+    "StoreAway",
     "Trace",
     "breaker",
     "compose",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+import time
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 import anyio
 
-from busway.errors import RetryLater
+from busway.errors import RetryLater, TransportError
 from busway.message import Message
 
 from ._options import seconds_of
+from ._outage import Outage
 from ._store import Busy, Claim, DedupeKey, DedupeStore, Done
 from ._types import Handler, Middleware
 
-__all__ = ["Claimed", "dedupe"]
+__all__ = ["Claimed", "StoreAway", "dedupe"]
 
 _logger = logging.getLogger("busway.middleware")
 
@@ -29,9 +32,22 @@ MARGIN: Final = 0.05
 """Seconds waited beyond the end of a claim, so that rounding does not bring a delivery back a
 moment too early and cost it a second wait."""
 
+LONGEST: Final = 1.0
+"""Seconds that an event waits at once while the store is away: as much as ``Retry.in_place`` is, so
+that its key keeps its order."""
+
+
+_AWAY = "the dedupe store cannot be asked now"
+
 
 class Claimed(RetryLater):
     """Somebody else is handling the same event. It is a wait, not a failure of this event."""
+
+    counts: ClassVar[bool] = False
+
+
+class StoreAway(RetryLater):
+    """The store cannot be asked now. It is a wait, not a failure of this event."""
 
     counts: ClassVar[bool] = False
 
@@ -48,6 +64,9 @@ def dedupe(
     only claimed is never dropped: it raises ``Claimed`` and comes back when the claim has ended.
     When a process dies with a claim, its lease runs out and the redelivery is handled.
 
+    A store that raises a retryable ``TransportError`` is away: events wait for it, raising
+    ``StoreAway``, and no attempt is counted. With any other error of it the attempt has failed.
+
     ``lease`` must be longer than the handler can take, or two may handle one event side by side.
     This is no exactly-once: a process that dies after its handler succeeded, before the store
     heard of it, handles the event again.
@@ -58,11 +77,15 @@ def dedupe(
     keep = None if ttl is None else seconds_of("ttl", ttl)
 
     def wrap(handler: Handler) -> Handler:
+        outage = Outage()
+
         @functools.wraps(handler)
         async def once(message: Message[Any]) -> Any:
             key = (message.group, message.envelope.duplicate_key)
             owner = os.urandom(8).hex()
-            claim = await _claim(store, key, owner, claim_for)
+            if rest := outage.rest():
+                raise StoreAway(min(rest, LONGEST), _AWAY)
+            claim = await _claim(store, key, owner, claim_for, outage)
             if isinstance(claim, Done):
                 return None
             if isinstance(claim, Busy):
@@ -80,13 +103,24 @@ def dedupe(
     return wrap
 
 
-async def _claim(store: DedupeStore, key: DedupeKey, owner: str, lease: float) -> Claim:
+async def _claim(
+    store: DedupeStore, key: DedupeKey, owner: str, lease: float, outage: Outage
+) -> Claim:
+    asked = time.monotonic()
     try:
-        return await store.claim(key, owner, lease)
-    except BaseException:
+        claim = await store.claim(key, owner, lease)
+    except BaseException as error:
         # It was cancelled or broke, and may have been taken all the same.
-        await _tell(store.release(key, owner), key, "released")
-        raise
+        if not isinstance(error, TransportError) or not error.retryable:
+            await _tell(store.release(key, owner), key, "released")
+            raise
+        wait = outage.failed(error, asked)
+        # What is not heard of now either ends by itself.
+        with contextlib.suppress(TransportError), anyio.move_on_after(SETTLE_SECONDS, shield=True):
+            await store.release(key, owner)
+        raise StoreAway(min(wait, LONGEST), _AWAY) from error
+    outage.over()
+    return claim
 
 
 async def _tell(call: Awaitable[None], key: DedupeKey, what: str) -> None:

@@ -53,7 +53,8 @@ class DedupeStore(Protocol):
 
     Every time is a length in seconds, measured by the store's own clock: the clocks of two
     processes never meet. Each method is one atomic step. Any exception may be raised; a ``claim``
-    that raised may have been taken or not.
+    that raised may have been taken or not. A ``TransportError`` that is ``retryable`` says that the
+    store is away: events wait for it, and no attempt is counted.
     """
 
     async def claim(self, key: DedupeKey, owner: str, lease: float, /) -> Claim:
