@@ -38,6 +38,7 @@ FLOORS: list[set[str]] = [
         "_invoke",
         "_keeper",
         "_members",
+        "_returns",
         "_single",
         "_suspects",
         "_worker",

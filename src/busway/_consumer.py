@@ -67,8 +67,8 @@ class Consumer:
             await crew.flush()
         back = [*self._single.abandoned, *self.keeper.take_back()]
         self._single.abandoned.clear()
-        await crew.settler.release(back)
-        crew.forget(back)
+        await crew.returns.give(back)
+        await crew.returns.insist()
         for cut_short in [d for d in crew.running if d.loan is not None]:
             cut_short.loan.finished()  # type: ignore[union-attr]
 
@@ -77,8 +77,7 @@ class Consumer:
         self.crew.stopping = True
         back = self.keeper.take_back()
         self.crew.look_again()
-        await self.crew.settler.release(back)
-        self.crew.forget(back)
+        await self.crew.returns.give(back)
         self.crew.look_again()
 
     async def finished_before(self, horizon: float) -> None:

@@ -8,6 +8,7 @@ import anyio
 import msgspec
 
 from ._lanes import Lanes
+from ._returns import Returns
 from ._runtime import Runtime
 from ._settle import LetGo, Settler
 from .errors import OptionError
@@ -56,6 +57,7 @@ class Crew:
         self.settler = Settler(runtime, feed, group.name)
         size = 1 if policy.batch is None else policy.batch.size
         self.lanes = Lanes(policy.concurrency, policy.bound, size)
+        self.returns = Returns(self.settler, self.lanes, self.forget, self.look_again)
         self.acks = self.lanes.finished
         self.passed_over = 0
         """How many of ``acks`` no handler here was for."""

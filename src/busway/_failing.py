@@ -166,9 +166,7 @@ class Failing:
         try:
             await crew.settler.reply(request, reply)
         except LetGo:
-            await crew.settler.release([delivery])
-            crew.forget([delivery])
-            return crew.lanes.after(delivery)
+            return await self._let_go(delivery)
         crew.acks.append(delivery)
         return crew.lanes.after(delivery)
 
@@ -189,9 +187,7 @@ class Failing:
             )
         except LetGo:
             # Who cannot ask must not say that it is done.
-            await crew.settler.release([delivery])
-            crew.forget([delivery])
-            return crew.lanes.after(delivery)
+            return await self._let_go(delivery)
         if theirs:
             # Not an attempt: it goes to the group's retry address for the member that handles it.
             return await self._settled(
@@ -220,7 +216,18 @@ class Failing:
         try:
             await settle()
         except LetGo:
-            await crew.settler.release([delivery])
-        finally:
+            return await self._let_go(delivery)
+        except BaseException:
             crew.forget([delivery])
+            raise
+        crew.forget([delivery])
+        return crew.lanes.after(delivery)
+
+    async def _let_go(self, delivery: Delivery) -> Delivery | None:
+        """It comes again, and with it what is behind it in its lane, which would overtake it."""
+        crew, lane = self._crew, delivery.lane
+        behind: list[Delivery] = []
+        if lane is not None and not delivery.lost:
+            behind = crew.lanes.withdraw(lambda each: each.lane == lane)
+        await crew.returns.give([delivery, *behind])
         return crew.lanes.after(delivery)

@@ -134,6 +134,8 @@ class Keeper:
                 tasks.start_soon(self._alone, "flush", self._crew.flush)
             if self._crew.loans and self._free("revoked"):
                 tasks.start_soon(self._alone, "revoked", self._give_back_revoked)
+            if self._crew.returns.due and self._free("give back"):
+                tasks.start_soon(self._alone, "give back", self._crew.returns.again)
             if self._must_extend() and self._free("extend"):
                 tasks.start_soon(self._alone, "extend", self._extend)
 
@@ -215,6 +217,7 @@ class Keeper:
         held = [*self._crew.running, *self._crew.lanes.waiting(), *self.waiting()]
         held.extend(d for batch in self._crew.batches for d in batch)
         held.extend(self._crew.acks)
+        held.extend(each for each in self._crew.returns.owed if each not in self._crew.running)
         lost: Sequence[Delivery] | None = None
         problem = "not answered within a third of the lease; the adapter's deadline is longer"
         try:

@@ -30,6 +30,7 @@ class Lanes:
     """What one group holds in this process: ready, running, parked."""
 
     __slots__ = (
+        "_barred",
         "_closed",
         "_last",
         "_least",
@@ -52,6 +53,8 @@ class Lanes:
         self._least = concurrency * batch
         self._many = concurrency > 1
         self._closed: dict[Hashable, deque[Delivery] | None] = {}
+        self._barred: dict[Hashable, bool] = {}
+        """Closed until ``unbar``; whether something of it runs or waits that calls ``after``."""
         self._parked = 0
         self.resumed: deque[Delivery] = deque()
         self._shut = False
@@ -192,6 +195,9 @@ class Lanes:
         lane = delivery.lane
         if lane is None or lane not in closed:
             return None
+        if lane in self._barred:
+            self._barred[lane] = False
+            return None
         parked = closed[lane]
         if not parked:
             del closed[lane]
@@ -217,6 +223,19 @@ class Lanes:
         self.break_run()
         self.straight = None
         self.resumed.append(delivery)
+
+    def bar(self, delivery: Delivery) -> None:
+        """It is owed to the broker: nothing of its lane starts until ``unbar``."""
+        self._close_running()
+        if delivery.lane is not None:
+            self._barred.setdefault(delivery.lane, delivery.lane in self._closed)
+        self.close(delivery)
+
+    def unbar(self, delivery: Delivery) -> None:
+        """It is owed no longer, nor is any other of its lane."""
+        self._parked -= 1
+        if not self._barred.pop(delivery.lane, True):
+            self.open(delivery)
 
     def settled(self, count: int) -> None:
         """So many deliveries were acknowledged or given back."""

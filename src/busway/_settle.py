@@ -65,22 +65,25 @@ class Settler:
         if lost:
             self._runtime.counters.lost += lost
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give these back unhandled. A broker that cannot be told finds out when the loan ends."""
-        if not deliveries:
-            return
+    async def release(self, deliveries: Sequence[Delivery], *, again: bool = False) -> bool:
+        """Give these back unhandled. False: the broker could not be told now, and may be later;
+        said once, which it is not when it is tried ``again``."""
         try:
             await answered(self._runtime, "release", lambda: self._feed.release(deliveries))
         except TransportError as error:
-            self._runtime.log.warning(
-                "group %r: %d deliveries could not be given back now and come again when their "
-                "loan ends: %s",
-                self._group,
-                len(deliveries),
-                error,
-            )
+            passes = error.retryable and not all(each.lost for each in deliveries)
+            if not passes or not again:
+                self._runtime.log.warning(
+                    "group %r: %d deliveries could not be given back now, %s: %s",
+                    self._group,
+                    len(deliveries),
+                    "trying on" if passes else "and come again when their loan ends",
+                    error,
+                )
+            return not passes
         except BaseException as error:
             blame(self._runtime.transport, "release", error)
+        return True
 
     async def again(
         self, delivery: Delivery, after: float, story: Story, *, counts: bool = True

@@ -74,6 +74,4 @@ class Suspects:
         self._crew.gate()
 
     async def _give_back(self, deliveries: list[Delivery]) -> None:
-        if deliveries:
-            await self._crew.settler.release(deliveries)
-            self._crew.forget(deliveries)
+        await self._crew.returns.give(deliveries)

@@ -293,6 +293,13 @@ MUTANTS = [
         f"{TESTS}/test_topology_cluster.py::test_what_nobody_waits_for_any_more_is_not_sent_later",
     ),
     _mutant(
+        "what could not be given back can be given back again",
+        "_returning.py",
+        "            _owe(source, given)\n",
+        "            pass\n",
+        f"{TESTS}/test_feed.py::test_what_could_not_be_given_back_can_be_given_back_again",
+    ),
+    _mutant(
         "over pub/sub the oldest make room only where the buffer is full",
         "_live_feed.py",
         "        while len(waiting) > self._buffer or (",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -108,6 +108,55 @@ async def test_what_could_not_be_given_back_comes_again_when_its_loan_ends(
         assert data([again]) == [1]
         assert await feed.ack([again]) == 0
         assert await pending(transport) == []
+
+
+async def test_what_could_not_be_given_back_can_be_given_back_again(
+    own_redis: RedisServer,
+) -> None:
+    """Its lease is too long for anything else to bring it back."""
+    async with (
+        entered(own_redis, lease=60) as transport,
+        transport.listen(group()) as feed,
+    ):
+        await send(transport, 1, 2)
+        held = await received(feed, 2)
+        with refusing(own_redis):
+            for _ in range(2):
+                with pytest.raises(Refused, match="NOREPLICAS") as caught:
+                    await feed.release(held)
+                assert caught.value.retryable
+        assert not any(each.lost for each in held), "they are lent as before"
+        await feed.release(held)
+        again = await received(feed, 2)
+        assert data(again) == [1, 2]
+        assert [each.delivered for each in again] == [1, 1]
+        await feed.release(held)
+        assert await feed.ack(again) == 0
+        assert await pending(transport) == []
+
+
+async def test_who_leaves_with_what_could_not_be_given_back_makes_no_suspect_of_it(
+    own_redis: RedisServer,
+) -> None:
+    async with entered(own_redis, lease=60) as transport:
+        async with transport.listen(group()) as feed:
+            await send(transport, 1)
+            held = await received(feed, 1)
+            with refusing(own_redis), pytest.raises(Refused):
+                await feed.release(held)
+        async with transport.listen(group("two")) as feed:
+            (again,) = await received(feed, 1)
+            assert again.delivered == 1
+
+
+@contextlib.contextmanager
+def refusing(server: RedisServer) -> Generator[None]:
+    """It answers, and takes no write."""
+    server.command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        yield
+    finally:
+        server.command("CONFIG", "SET", "min-replicas-to-write", 0)
 
 
 async def test_what_was_handled_and_could_not_be_told_is_told_when_its_loan_ends(

@@ -73,7 +73,10 @@ class Feed(Protocol):
     async def release(self, deliveries: Sequence[Delivery], /) -> None:
         """Given back unhandled: they come again, to any member, in order, and as if this delivery
         had not been counted. Late or twice is harmless. Raises ``TransportError`` when the broker
-        could not be told, or has not answered within the adapter's deadline.
+        could not be told, or has not answered within the adapter's deadline. Then they are lent as
+        before: the core prolongs them, holds their lanes and gives them back again, in one call
+        with others perhaps. What the broker heard of all the same may come again by itself; the
+        earlier delivery is lost then.
 
         They come with the attempt and the story with which they were sent. Those that the core has
         raised since, for attempts in place, may be kept; nothing is ever below the one or above the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from busway import Envelope, TransportError
@@ -17,6 +17,7 @@ from ._link import Argument
 from ._moving import move_arguments
 from ._options import Options
 from ._ready import Ready
+from ._returning import give_back
 from ._scripts import EXTEND, HAND, MOVE, RELEASE
 from ._shard_scripts import DONE
 from ._source import BELL, Source
@@ -182,7 +183,10 @@ class RedisFeed:
             return
         more: list[Delivery] = []
         for id, count, fields in entries:
-            if id in source.held:
+            owed = source.owed.pop(id, None)
+            if owed is not None:
+                owed.expired = True  # its loan ended, or it was given back after all
+            elif id in source.held:
                 if id in source.told:
                     # It was handled, and nobody insists any more on telling.
                     self.settled_elsewhere(source, id)
@@ -315,25 +319,20 @@ class RedisFeed:
         return missing
 
     async def release(self, deliveries: Sequence[Delivery], /) -> None:
-        back: dict[Source, list[str | bytes | int]] = {}
-        for delivery in deliveries:
-            source, id, _ = delivery.receipt
-            if id in source.held:
-                back.setdefault(source, []).extend((id, max(0, delivery.delivered - 1)))
-                # Whether the broker hears of it or not: when the loan ends it comes again, here
-                # too, and what is held would not.
-                source.held.discard(id)
-            delivery.expired = True
-        for source, pairs in back.items():
-            args: list[Argument] = [self.group.name, self.member, FREE, *pairs]
-            self.sorting += 1
-            try:
-                await self.topology.script(RELEASE, [source.key, source.bell], args)
-            finally:
-                self.sorting -= 1
-                if self.sources.get(source.key) is source:
-                    self.heard.add(source.channel)
-                self.sorted()
+        await give_back(deliveries, self._release)
+
+    async def _release(self, source: Source, given: Mapping[bytes, Delivery]) -> None:
+        args: list[Argument] = [self.group.name, self.member, FREE]
+        for id, delivery in given.items():
+            args += (id, max(0, delivery.delivered - 1))
+        self.sorting += 1
+        try:
+            await self.topology.script(RELEASE, [source.key, source.bell], args)
+        finally:
+            self.sorting -= 1
+            if self.sources.get(source.key) is source:
+                self.heard.add(source.channel)
+            self.sorted()
 
     async def move(self, delivery: Delivery, item: Outgoing, /) -> bool:
         source, id, _ = delivery.receipt
@@ -389,6 +388,7 @@ class RedisFeed:
                 elif id in source.held:  # else it was settled meanwhile
                     delivery.expired = True
                     source.held.discard(id)
+                    source.owed.pop(id, None)
                     lost.append(delivery)
         return lost
 

@@ -202,7 +202,8 @@ class Joining:
         # A suspect is counted when it is handed out: what it has now is of those who had it before.
         ahead = {d.receipt[:2] for d in feed.take_back() if d.delivered == 1}
         for source in (*feed.sources.values(), *self._left.values()):
-            handed = [id for id in source.held if (source, id) not in ahead]
+            kept = source.held.difference(source.owed)
+            handed = [id for id in kept if (source, id) not in ahead]
             source.held.clear()
             args: list[Argument] = [name, feed.member, FREE, *handed]
             await self._try(self._topology.script(LEAVE, [source.key, source.bell], args))

@@ -34,6 +34,7 @@ class Source:
         "key",
         "lease",
         "loan",
+        "owed",
         "rests_until",
         "shard",
         "told",
@@ -51,6 +52,8 @@ class Source:
         """Whether an entry goes when it is acknowledged: no other group reads this stream."""
         self.held: set[bytes] = set()
         """Ids that are fetched ahead or handed out, and not settled."""
+        self.owed: dict[bytes, Delivery] = {}
+        """Of what is held: what could not be given back. It may come again by itself."""
         self.told: set[bytes] = set()
         """Ids whose acknowledgement was sent and not answered."""
         self.cursor: str | bytes = "0-0"

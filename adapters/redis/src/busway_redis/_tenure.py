@@ -124,7 +124,7 @@ class Tenure:
         feed, lease = self._feed, self.lease
         ahead = {each.receipt[1] for each in self._withdraw()}
         for source in self.sources.values():
-            handed = [id for id in source.held if id not in ahead]
+            handed = [id for id in source.held if id not in ahead and id not in source.owed]
             args: list[Argument] = [feed.group.name, feed.member, FREE, *handed]
             await feed.topology.script(LEAVE, [source.key, source.bell], args)
         await feed.topology.script(FREE_LEASE, [lease.key], (lease.value, feed.member))
