@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
@@ -10,9 +11,9 @@ import msgspec
 import pytest
 
 from busway import Backoff, Batch, Bus, Message, Retry
-from busway.errors import StateError, UsageError
+from busway.errors import DrainTimeout, StateError, TransportError, UsageError
 from busway.memory import MemoryTransport
-from busway.testing import PartitionedLog
+from busway.testing import Flaky, PartitionedLog
 from busway.transport import GroupState
 from tests.facts import LeapingClock, Seen, noting, quick, turns, until, up
 
@@ -98,6 +99,79 @@ async def test_it_raises_when_time_is_over() -> None:
         with pytest.raises(TimeoutError):
             await bus.drain(timeout=0.05)
         await bus.stop(grace=0)
+
+
+async def test_it_says_what_it_waited_for() -> None:
+    bus, leave = Bus(), anyio.Event()
+
+    @bus.subscribe("a.b", group="g")
+    async def hang(data: Any) -> None:
+        await leave.wait()
+
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        with pytest.raises(DrainTimeout, match="group 'g' holds 1 here") as caught:
+            await bus.drain(timeout=0.05)
+        assert "within 0.05 s" in str(caught.value)
+        leave.set()
+        await bus.drain()
+
+
+async def test_it_says_what_lies_in_the_broker() -> None:
+    bus = Bus(PartitionedLog(), service="s", retry=Retry(2, Backoff(60.0, jitter="none")))
+
+    @bus.subscribe("a.b", group="g")
+    async def handle(data: Any) -> None:
+        raise ValueError("no")
+
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await until(lambda: bus.stats().retried == 1)
+        with pytest.raises(DrainTimeout, match="group 'g'"):
+            await bus.drain(timeout=0.2)
+        await bus.stop(grace=0)
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_a_broker_that_cannot_be_asked_just_then_is_asked_again(
+    later: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = Flaky(MemoryTransport())
+    bus, seen = Bus(transport), Seen()
+    bus.add(noting(seen), "a.b")
+    transport.fail("groups", times=4)
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await bus.drain(later=later)
+    assert seen.items == [1]
+    assert transport.calls["groups"] > 4
+    assert caplog.text.count("cannot be asked what is left, trying on") == 1
+
+
+async def test_a_broker_that_cannot_be_asked_in_time_is_what_was_waited_for() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    away = TransportError("the broker fails over")
+    transport.fail("groups", times=math.inf, error=away)
+    async with up(bus):
+        with pytest.raises(DrainTimeout, match=r"cannot be asked .* fails over") as caught:
+            await bus.drain(timeout=0.3)
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.__cause__ is away
+        assert 2 < transport.calls["groups"] < 30, "with backoff"
+        transport.heal()
+
+
+async def test_a_broker_that_will_never_answer_is_told_at_once() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport)
+    refused = TransportError("WRONGPASS", retryable=False)
+    transport.fail("groups", error=refused)
+    async with up(bus):
+        with pytest.raises(TransportError) as caught:
+            await bus.drain()
+        assert caught.value is refused
+        assert transport.calls["groups"] == 1
 
 
 async def test_it_does_not_wait_for_a_paused_group() -> None:

@@ -50,6 +50,7 @@ def test_every_error_is_offered_at_the_front_door() -> None:
         (errors.UnknownTransport, LookupError),
         (errors.StateError, RuntimeError),
         (errors.RequestTimeout, TimeoutError),
+        (errors.DrainTimeout, TimeoutError),
         (errors.Undecodable, ValueError),
     ],
 )

@@ -25,6 +25,7 @@ from ._subscription import Subscription as Subscription
 from ._verdict import Backoff as Backoff
 from ._verdict import Retry as Retry
 from .errors import BuswayError as BuswayError
+from .errors import DrainTimeout as DrainTimeout
 from .errors import EncodeError as EncodeError
 from .errors import EventError as EventError
 from .errors import GroupError as GroupError
@@ -61,6 +62,7 @@ __all__ = [
     "BuswayError",
     "DeadLetter",
     "DeadLetters",
+    "DrainTimeout",
     "EncodeError",
     "Envelope",
     "EventError",

@@ -59,8 +59,14 @@ class Living:
         paused group. With ``later=False`` it returns as soon as all that is left waits for a time
         to come.
 
-        Raises TimeoutError when that is not so within ``timeout`` seconds, StateError when the bus
-        does not run, or inside one of its own handlers, which would wait for itself.
+        A broker that cannot be asked just then, during a failover say, is asked again, with
+        backoff.
+
+        Raises:
+            DrainTimeout: that is not so within ``timeout`` seconds; a TimeoutError.
+            TransportError: the broker cannot be asked, and waiting does not help.
+            StateError: the bus does not run, or it is called inside one of its own handlers, which
+                would wait for itself.
         """
         parts = self._parts
         if parts.host.state is State.NEW or parts.host.state is State.STOPPED:
@@ -71,10 +77,12 @@ class Living:
                 "of handlers. To wait for what one event brings about, use `await "
                 "bus.request(event)`; to end the bus from here, `await bus.stop()` returns at once"
             )
-        with anyio.fail_after(timeout):
+        runners = parts.groups.runners.values()
+        with anyio.move_on_after(timeout) as scope:
             await parts.emitter.flush()
-            runners = parts.groups.runners.values()
             await (parts.drain.wait(runners) if later else parts.drain.rest(runners))
+        if scope.cancelled_caught and timeout is not None:
+            raise parts.drain.late(timeout, runners)
 
     async def __aenter__(self) -> Self:
         await self.start()

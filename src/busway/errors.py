@@ -22,6 +22,7 @@
     ├── RequestError              the one who asked
     │   ├── RequestTimeout        no reply came in time
     │   └── RequestFailed         the handler gave up on the request
+    ├── DrainTimeout              whoever waits: not everything was done in time
     ├── TransportError            the operator: the broker refused, broke or went away
     ├── Undecodable               nobody at once: bytes that are no envelope are dead-lettered raw
     └── HandlerSignal             raised by handlers, to say what shall become of a delivery
@@ -36,6 +37,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "BuswayError",
+    "DrainTimeout",
     "EncodeError",
     "EventError",
     "GroupError",
@@ -161,6 +163,11 @@ class RequestFailed(RequestError):
         super().__init__(f"{kind}: {reason}" if kind else reason)
         self.reason = reason
         self.kind = kind
+
+
+class DrainTimeout(BuswayError, TimeoutError):
+    """Raised when ``drain`` was not done in time; it says what was still waited for. Nothing is
+    undone by it: what was waited for goes on."""
 
 
 class TransportError(BuswayError):

@@ -486,4 +486,11 @@ MUTANTS = [
         "",
         "tests/test_returns.py test_what_cannot_be_given_back_is_prolonged",
     ),
+    Mutant(
+        "drain goes on asking a broker that is away",
+        "_drain.py",
+        "                if not error.retryable:\n",
+        "                if True:\n",
+        "tests/test_drain.py test_a_broker_that_cannot_be_asked_just_then",
+    ),
 ]

@@ -66,9 +66,7 @@ class Load:
                     await anyio.to_thread.run_sync(disturb)
                     await self._confirmed(len(self.confirmed) + ENOUGH)
                     self._enough = True
-                # Not by drain(), which raises when it cannot ask: the cluster may not be whole yet.
-                while not set(self.handled) >= set(self.confirmed):
-                    await anyio.sleep(0.01)
+                await self.bus.drain()
 
     async def _confirmed(self, count: int) -> None:
         while len(self.confirmed) < count:
