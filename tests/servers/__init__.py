@@ -11,6 +11,7 @@ started, starting raises NoServer, which says why.
 
 from __future__ import annotations
 
+from ._clock import MovedRedis
 from ._cluster import RedisCluster
 from ._connection import Connection, ErrorReply, Reply
 from ._errors import NoServer, ServerError
@@ -25,6 +26,7 @@ __all__ = [
     "Connection",
     "ErrorReply",
     "Fsync",
+    "MovedRedis",
     "NoServer",
     "Node",
     "OldestRedis",
