@@ -16,7 +16,7 @@ from ._group import GroupRunner
 from ._inside import Inside, Step, belong_to
 from ._runtime import Runtime
 from ._stopping import Stopping
-from .errors import StateError
+from .errors import BuswayError, StateError
 
 __all__ = ["Host", "State"]
 
@@ -92,7 +92,9 @@ class Host:
             await self._finished.wait()
         failure: BaseException | None = self.failure
         self.failure = None  # it is raised here, and not again when the bus is left
-        raise failure or StateError("the bus was stopped while it was starting")
+        if failure is None:
+            raise StateError("the bus was stopped while it was starting")
+        raise _plain(failure)
 
     async def stop(self, grace: float) -> None:
         """Stop within ``grace`` seconds. A second call waits for the first, or shortens it."""
@@ -193,11 +195,32 @@ class Host:
         self.failure = self.failure or first
         if self._opened:
             self._runtime.log.critical("the bus broke and has stopped: %s", first, exc_info=error)
-        elif len(errors) > 1:
-            self._runtime.log.error("the bus could not be started", exc_info=error)
+            return
+        self._runtime.log.debug("the bus could not be started", exc_info=error)
+        others = {str(each) for each in errors if not isinstance(each, cancelled)} - {str(first)}
+        for other in sorted(others):
+            self._runtime.log.error("the bus could not be started, for this, too: %s", other)
 
     async def _say_what_is_awaited(self) -> None:
         await self._stopping.say_what_is_awaited(self._finished, counting=self.counting)
+
+
+def _plain(error: BaseException) -> BaseException:
+    """An error as whoever starts a bus reads it, the sentence last and little above it.
+
+    What an error of ours says is meant for them, and how it came about inside is not (it is logged
+    for debugging). A cause that says no more than that sentence does is left out; one that is named
+    in it is an error of an adapter, and where it was raised matters.
+    """
+    if not isinstance(error, BuswayError):
+        return error
+    said, cause = str(error), error.__cause__
+    while cause is not None and str(cause).strip(". ") in said:
+        if f"{type(cause).__name__}: " in said:
+            break
+        cause = cause.__cause__
+    error.__cause__ = cause
+    return error.with_traceback(None)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -493,4 +493,11 @@ MUTANTS = [
         "                if True:\n",
         "tests/test_drain.py test_a_broker_that_cannot_be_asked_just_then",
     ),
+    Mutant(
+        "a start that fails ends in one sentence",
+        "_host.py",
+        "        raise _plain(failure)\n",
+        "        raise failure\n",
+        "tests/test_start_errors.py test_its_sentence_is_last",
+    ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from typing import Any
 
@@ -46,6 +47,26 @@ async def test_drain_waits_for_channels_that_the_group_has_not_found_yet(
             await bus.publish("order.placed", number)
         await bus.drain(timeout=PATIENCE)
         assert sorted(seen) == [(group, number) for group in GROUPS for number in range(20)]
+
+
+@pytest.mark.parametrize("what", ["a wrong password", "nobody there", "no cluster there"])
+async def test_a_bus_that_cannot_be_started_says_why_once_and_last(
+    redis_server: RedisServer, what: str
+) -> None:
+    redis_server.command("ACL", "SETUSER", "mistaken", "on", ">secret", "~*", "&*", "+@all")
+    url, said = {
+        "a wrong password": (redis_server.url.replace("//", "//mistaken:wrong@"), "WRONGPASS"),
+        "nobody there": ("redis://127.0.0.1:1?timeout=0.3", "Connection refused"),
+        "no cluster there": ("redis+cluster://127.0.0.1:1?timeout=0.3", "Connection refused"),
+    }[what]
+    with pytest.raises(TransportError) as caught:
+        async with Bus(url, service="shop", publish_only=True):
+            raise AssertionError("it was started")
+    printed = "".join(traceback.format_exception(caught.value))
+    assert printed.count("Traceback") == 1
+    assert printed.count(said) == 1
+    assert said in printed.rstrip().splitlines()[-1]
+    assert len(printed.splitlines()) < 20
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+pubsub"])

@@ -96,7 +96,8 @@ class Link:
         if future.done():
             return
         if self._queued.pop(future, None) is not None:
-            why = f": {self._trouble}" if self._trouble is not None else ""
+            trouble = str(self._trouble or "").removeprefix(f"{self.name}: ")
+            why = f": {trouble}" if trouble else ""
             future.set_exception(NotSent(f"{self.name}: not reached within {after:g} s{why}"))
         else:
             # Its place in the line stays: the answer may come yet, and is nobody's.

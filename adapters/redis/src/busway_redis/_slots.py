@@ -79,7 +79,7 @@ class SlotMap:
                     await asyncio.sleep(wait)
                     wait = min(_LONGEST_WAIT, 2 * wait)
         except TimeoutError:
-            raise NotSent(f"no node of the cluster within {timeout:g} s: {trouble}") from trouble
+            raise NotSent(f"no node of the cluster within {timeout:g} s: {trouble}") from None
 
     def point(self, slot: int, node: Node) -> None:
         """A node says that another has a slot."""
