@@ -237,7 +237,7 @@ MUTANTS = [
     Mutant(
         "stopping gives back what was not started",
         "_consumer.py",
-        "        await self.crew.settler.release(back)\n        self.crew.forget(back)\n        self.crew.look_again()\n",
+        "        await self.crew.returns.give(back)\n        self.crew.look_again()\n",
         "        self.crew.forget(back)\n        self.crew.look_again()\n",
         "tests/test_loans.py test_what_was_not_started_is_given_back_while_what_runs_may_finish",
     ),
