@@ -10,7 +10,9 @@ if [ -n "$BUSWAY_TEST_REDIS_URL" ] && [ "$CI" != true ]; then
     exit 0
 fi
 
-if command -v redis-server >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1; then
+# A compiler makes what moves a server's clock.
+if command -v redis-server >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1 &&
+    command -v cc >/dev/null 2>&1; then
     exit 0
 fi
 
@@ -36,13 +38,13 @@ install() {
 }
 
 if [ "$as_root" != no ] && command -v apt-get >/dev/null 2>&1; then
-    echo "need_redis: installing Debian's redis-server and openssl"
-    if install redis-server openssl >/dev/null 2>&1; then
+    echo "need_redis: installing Debian's redis-server, openssl and gcc"
+    if install redis-server openssl gcc libc6-dev >/dev/null 2>&1; then
         exit 0
     fi
     # The lists may be missing, or too old to name what the mirror still has.
     $as_root apt-get update -q >/dev/null
-    if install redis-server openssl; then
+    if install redis-server openssl gcc libc6-dev; then
         exit 0
     fi
     echo "need_redis: apt-get could not install redis-server" >&2

@@ -54,7 +54,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(folder)
 
 
-INSTALL = "apt-get install -y -q --no-install-recommends redis-server openssl"
+INSTALL = "apt-get install -y -q --no-install-recommends redis-server openssl gcc libc6-dev"
 
 
 def test_root_installs_debians_package_and_starts_no_service(machine: Machine) -> None:
@@ -95,7 +95,7 @@ def test_ci_installs_with_sudo(machine: Machine) -> None:
 
 
 def test_nothing_is_installed_where_all_is_there(machine: Machine) -> None:
-    for name in ("id", "apt-get", "redis-server", "openssl"):
+    for name in ("id", "apt-get", "redis-server", "openssl", "cc"):
         machine.has(name)
     assert machine.run() == machine.asked == ""
 
