@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from busway.transport import Unknown, Written
+from busway.transport import Delivery, Unknown, Written
 
 from ._answers import again, answered, ends, made_in, sent
 from ._base import SuiteBase, kept
@@ -138,7 +138,11 @@ class Deadlines(SuiteBase):
             await driver.send(*driver.events(range(3), key="k"))
             held = await ear.take(3)
             await made_in(silence, driver, lambda: ear.feed.release(held))
-            back = await ear.take(3)
+            back: list[Delivery] = []
+            with anyio.move_on_after(driver.patience):
+                while len(back) < 3:  # a receive may tell of the silence first
+                    back += await again(driver, lambda: ear.feed.receive(3))
             assert values(back) == [0, 1, 2]
             assert await ear.ack(back) == 0
+        async with driver.listen() as ear:
             await ear.hears_nothing()
