@@ -341,4 +341,18 @@ MUTANTS = [
         "            if False:\n",
         f"{TESTS}/test_sending.py::test_what_is_begun_when_the_deadline_is_over_is_not_waited_for",
     ),
+    _mutant(
+        "what is fetched ahead and cannot be given back stays in front of what is new",
+        "_tending.py",
+        "                feed.keep(back)\n",
+        "                pass\n",
+        f"{TESTS}/test_taking_over.py::test_what_is_fetched_ahead_and_cannot_be_given_back_is_handed_out_before_what_is_new",
+    ),
+    _mutant(
+        "bells are heard while one stream is asked alone",
+        "_reader.py",
+        "                if key in full or source.key in bells\n",
+        "                if key in full\n",
+        f"{TESTS}/test_reading_ahead.py::test_with_a_stream_that_is_asked_alone_goes_the_one_where_bells_are_rung",
+    ),
 ]

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +17,7 @@ from busway.codec import JsonCodec
 from busway.transport import Address, Delivery, Group, Outgoing
 from busway_redis import RedisTransport, open_redis
 from busway_redis._feed import RedisFeed
+from busway_redis._reader import Reader
 from tests.servers import RedisServer
 
 __all__: list[str] = []
@@ -129,3 +131,17 @@ async def test_receiving_may_be_cancelled_while_the_next_is_asked_for(
             numbers += [int(bytes(each.content.data)) for each in more]  # type: ignore[union-attr]
             await feed.ack(more)
         assert numbers == list(range(1_000))
+
+
+async def test_with_a_stream_that_is_asked_alone_goes_the_one_where_bells_are_rung(
+    redis_server: RedisServer,
+) -> None:
+    """What another gives back is older than what is new."""
+    async with reading(redis_server, "a", "b") as (_, feed, _):
+        anything: Any = None
+        reader = Reader(feed, anything, anything)
+        for source in feed.sources.values():
+            reader.add(source)
+        (events,) = [s for s in feed.sources.values() if s.channel == "a" and not s.deletes]
+        reader._note_full([(events.key.encode(), [(b"1-0", [b"event", b""])] * 5)], 5)
+        assert {each.key for each in reader._full.values()} == {events.key, events.bell}

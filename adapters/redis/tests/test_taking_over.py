@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
 
-from busway import Envelope
+from busway import Envelope, TransportError
 from busway.codec import JsonCodec
 from busway.transport import Address, Outgoing
 from busway_redis import RedisTransport
@@ -167,6 +168,32 @@ async def test_what_is_fetched_ahead_stays_with_who_has_it(redis_server: RedisSe
         assert idle < nearly
         assert data(list(feed.ready)) == ["ours"]
         assert feed.lost_in_wait == 1
+
+
+async def test_what_is_fetched_ahead_and_cannot_be_given_back_is_handed_out_before_what_is_new(
+    own_redis: RedisServer,
+) -> None:
+    """Nobody asks for it while the server is away, and then its release is not answered."""
+    async with entered(own_redis, lease=LONG) as transport, transport.listen(group()) as feed:
+        await feed.listening.die()
+        listening: Any = feed.listening
+        tending = Tending(feed, listening._joining, listening._add)
+        await send(transport, *range(5))
+        await owned(transport, "one", 5)
+        source = events_of(feed)
+        entries = await transport.call(source.key, "XRANGE", source.key, "-", "+")
+        feed.arrived(source, entries, time.monotonic())
+        feed.asked_at = float("-inf")
+        own_redis.pause()
+        try:
+            with pytest.raises(TransportError):
+                await tending._give_back()  # pyright: ignore[reportPrivateUsage]
+        finally:
+            own_redis.resume()
+        feed.heard.clear()
+        handed = await feed.receive(10)
+        assert data(handed) == [0, 1, 2, 3, 4]
+        assert {each.delivered for each in handed} == {1}
 
 
 async def test_what_is_due_is_moved_once_however_many_look(redis_server: RedisServer) -> None:

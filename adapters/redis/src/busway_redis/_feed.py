@@ -399,6 +399,18 @@ class RedisFeed:
         """What is fetched ahead and was not handed out."""
         return self.ready.take_back()
 
+    def keep(self, deliveries: Iterable[Delivery]) -> None:
+        """These were taken back, and the server could not be told: they lie ready as before, in
+        front of what is new."""
+        kept: list[Delivery] = []
+        for delivery in deliveries:
+            source, id, _ = delivery.receipt
+            if id in source.held and not delivery.lost:
+                source.owed.pop(id, None)
+                kept.append(delivery)
+        self.ready.taken_over(kept)
+        self._arrival.set()
+
 
 def _nothing() -> None:
     """Nobody tends this feed yet."""

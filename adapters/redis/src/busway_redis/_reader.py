@@ -93,7 +93,8 @@ class Reader:
         if not sources:
             await asyncio.sleep(self.block)
             return
-        count = max(1, min(_AT_ONCE, -(-feed.limit // len(sources))))
+        asked = len(full) - sum(source.deletes for source in full.values()) or len(sources)
+        count = max(1, min(_AT_ONCE, -(-feed.limit // asked)))
         at, answer = await self.fetch(sources, count, waits=not full)
         self._alone = self._alone + 1 if full else 0
         if self._alone < _TIMES_ALONE:
@@ -116,9 +117,15 @@ class Reader:
     def _note_full(self, answer: Sequence[Any], count: int) -> None:
         """Where all streams are asked, each has a small share of what is wanted. If few of them had
         as much as that, they are asked alone a few times, for all of it."""
-        full = [key for key, entries in answer if len(entries) >= count]
+        full = {key for key, entries in answer if len(entries) >= count}
         if count < _AT_ONCE and 2 * len(full) <= len(self.sources):
-            self._full = {key: self.sources[key] for key in full if key in self.sources}
+            # With the bells: what was given back is older than what is new.
+            bells = {source.bell for key, source in self.sources.items() if key in full}
+            self._full = {
+                key: source
+                for key, source in self.sources.items()
+                if key in full or source.key in bells
+            }
 
     async def fetch(
         self, sources: Mapping[bytes, Source], count: int, *, waits: bool
@@ -140,7 +147,9 @@ class Reader:
                 at = time.monotonic()
                 args = (feed.group.name, feed.member, first, _UNSEEN_AT_ONCE)
                 owned = await feed.topology.script(UNSEEN, [source.key], args)
-                feed.taken_over(source, [each for each in owned if each[2]], at)
+                # What is owed is here, and its release is on its way: it is not handed out again.
+                unseen = [each for each in owned if each[2] and each[0] not in source.owed]
+                feed.taken_over(source, unseen, at)
                 for id, _, fields in owned:
                     if not fields:
                         feed.ghosts += 1

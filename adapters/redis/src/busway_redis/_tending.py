@@ -172,7 +172,12 @@ class Tending:
         """Nobody asks for what was fetched ahead: others may."""
         feed = self._feed
         if feed.ready and not feed.demand.is_set() and feed.asked_at < time.monotonic() - _UNWANTED:
-            await feed.release(feed.take_back())
+            back = feed.take_back()
+            try:
+                await feed.release(back)
+            except BaseException:
+                feed.keep(back)
+                raise
 
     async def _sweep(self) -> None:
         """Forget the names of processes that are gone."""
