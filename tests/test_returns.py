@@ -105,7 +105,7 @@ async def test_what_cannot_be_given_back_is_prolonged_and_not_handled_by_another
         await bus.publish("a.b", 1, key="k")
         await until(lambda: transport.calls["release"] > 0)
         before = transport.calls["extend"]
-        await until(lambda: transport.calls["extend"] > before + 3)
+        await until(lambda: transport.calls["extend"] > before + 12)
         assert failing.seen.items == [0]
         transport.heal()
         await bus.drain()

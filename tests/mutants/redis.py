@@ -240,7 +240,7 @@ MUTANTS = [
         "_feed.py",
         "                self.sources[key].rest()\n",
         "                pass\n",
-        f"{TESTS}/test_shards.py::test_who_passes_an_event_on_lets_the_others_read_it",
+        f"{TESTS}/test_reading_ahead.py::test_from_where_an_event_was_passed_on_nothing_is_read_for_a_moment",
     ),
     _mutant(
         "what a server counts wrongly is mended when the group has read all",

@@ -14,10 +14,11 @@ import pytest
 
 from busway import Envelope
 from busway.codec import JsonCodec
-from busway.transport import Address, Delivery, Group, Outgoing
+from busway.transport import Address, Delivery, Group, Outgoing, Purpose
 from busway_redis import RedisTransport, open_redis
 from busway_redis._feed import RedisFeed
 from busway_redis._reader import Reader
+from busway_redis._source import Source
 from tests.servers import RedisServer
 
 __all__: list[str] = []
@@ -145,3 +146,25 @@ async def test_with_a_stream_that_is_asked_alone_goes_the_one_where_bells_are_ru
         (events,) = [s for s in feed.sources.values() if s.channel == "a" and not s.deletes]
         reader._note_full([(events.key.encode(), [(b"1-0", [b"event", b""])] * 5)], 5)
         assert {each.key for each in reader._full.values()} == {events.key, events.bell}
+
+
+async def test_from_where_an_event_was_passed_on_nothing_is_read_for_a_moment(
+    redis_server: RedisServer,
+) -> None:
+    """Who has no handler for it would be woken first by it, again and again."""
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    group = Group("g", ("a.c",), lambda topic: topic == "a.c", frozenset(["a"]), member="one")
+    with anyio.fail_after(2 * PATIENCE):
+        async with (
+            open_redis(f"{redis_server.url}?prefix={prefix}&shards=2") as transport,
+            transport.listen(group) as feed,
+        ):
+            assert isinstance(feed, RedisFeed)
+            await send(transport, "a", 1)
+            (delivery,) = await feed.receive(1)
+            source: Source = delivery.receipt[0]
+            address = Address("a", Purpose.RETRY, "g")
+            later = Outgoing(delivery.content, address, JsonCodec(), due=time.time() + 60)
+            assert await feed.move(delivery, later)
+            aside = feed.sources[transport.keys.passed("a", "g", source.shard)]
+            assert aside.rests_until > time.monotonic()
