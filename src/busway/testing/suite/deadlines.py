@@ -128,7 +128,7 @@ class Deadlines(SuiteBase):
             await driver.send(*driver.events(range(3), key="k"))
             held = await ear.take(3)
             await made_in(silence, driver, lambda: ear.feed.ack(held))
-            await ear.hears_nothing()
+            await ear.hears_nothing(after_silence=True)
         async with driver.listen() as ear:
             await ear.hears_nothing()
 

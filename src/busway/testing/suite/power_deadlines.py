@@ -44,7 +44,7 @@ class PowerDeadlines(SuiteBase):
             await made_in(silence, driver, lambda: feed.redeliver(held, 0.0, story))
             (more,) = await ear.take(1, ack=True)
             assert (value(more), more.attempt, more.story) == ("again", 2, story)
-            await ear.hears_nothing()
+            await ear.hears_nothing(after_silence=True)
 
     async def test_moves_that_is_not_answered_ends(self, driver: Driver) -> None:
         """Made again, it sends no second copy, whatever it returns then."""
@@ -59,7 +59,7 @@ class PowerDeadlines(SuiteBase):
             await made_in(silence, driver, lambda: feed.move(held, item))
             (more,) = await ear.take(1, ack=True)
             assert (value(more), more.attempt) == ("moved", 2)
-            await ear.hears_nothing()
+            await ear.hears_nothing(after_silence=True)
 
     async def test_extends_that_is_not_answered_ends(self, driver: Driver) -> None:
         """Its deadline leaves time for another try before the loan runs out."""
