@@ -16,7 +16,9 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
 # Two of them: what is timed in a test has to have some of the processor.
-CORE := -n 2 --ignore=tests/faults tests
+CORE := -n 2 --ignore=tests/faults --ignore=tests/mutants tests
+# One process: it runs them side by side itself, and each of two would run them all.
+MUTANTS := tests/mutants
 # These wait for servers most of their time: three processes, each with servers of its own.
 SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
@@ -48,6 +50,7 @@ test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh
 ifeq ($(strip $(TEST_ARGS)),)
 	$(PY) -m pytest $(CORE)
+	$(PY) -m pytest $(MUTANTS)
 	$(PY) -m pytest $(SIDE_BY_SIDE)
 else
 	$(PY) -m pytest $(TEST_ARGS)
@@ -58,6 +61,7 @@ test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
 	$(LOWEST)/bin/python -m pytest $(CORE) --ignore=tests/test_types.py
+	$(LOWEST)/bin/python -m pytest $(MUTANTS)
 	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE)
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
