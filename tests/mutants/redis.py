@@ -355,4 +355,11 @@ MUTANTS = [
         "                if key in full\n",
         f"{TESTS}/test_reading_ahead.py::test_with_a_stream_that_is_asked_alone_goes_the_one_where_bells_are_rung",
     ),
+    _mutant(
+        "what is owed is not handed out again meanwhile",
+        "_reader.py",
+        " if each[2] and each[0] not in source.owed]\n",
+        " if each[2]]\n",
+        f"{TESTS}/test_feed.py::test_what_is_owed_is_not_handed_out_again_while_its_release_is_on_its_way",
+    ),
 ]

@@ -20,6 +20,7 @@ from busway.transport import Address, Delivery, Group, Outgoing, Raw
 from busway_redis import RedisTransport, open_redis
 from busway_redis._errors import Refused
 from busway_redis._feed import RedisFeed
+from busway_redis._reader import Reader
 from busway_redis._source import Source
 from tests.servers import RedisServer
 
@@ -338,3 +339,26 @@ async def test_a_registry_that_was_lost_with_a_server_is_told_again(
         with anyio.fail_after(PATIENCE):
             while await transport.call(names, "SMEMBERS", names) != [b"a"]:
                 await anyio.sleep(0.01)
+
+
+async def test_what_is_owed_is_not_handed_out_again_while_its_release_is_on_its_way(
+    own_redis: RedisServer,
+) -> None:
+    """After a connection that broke, what is pending and was not seen is looked for."""
+    async with entered(own_redis, lease=60.0) as transport, transport.listen(group()) as feed:
+        await send(transport, 1)
+        (delivery,) = await received(feed, 1)
+        await feed.listening.die()
+        own_redis.pause()
+        try:
+            with pytest.raises(TransportError):
+                await feed.release([delivery])
+        finally:
+            await back(own_redis, transport)
+        nothing: Any = None
+        reader = Reader(feed, nothing, nothing)
+        for source in feed.sources.values():
+            reader.add(source)
+        await reader._look_through()
+        assert not delivery.expired
+        assert list(feed.ready) == []
