@@ -15,12 +15,13 @@ from ._reports import Stats, Topology, stats_of, topology_of
 from ._runtime import OnDead
 from ._sealing import Validate
 from ._settings import Settings, service_of
+from ._spec import check_start
 from ._subscribing import Subscribing
 from ._verdict import Retry
 from .codec import Codec
 from .errors import MissingPower
 from .middleware import Hooks, Mark, Middleware
-from .transport import Clock, GroupState, ManagesGroups, Transport
+from .transport import Clock, GroupState, ManagesGroups, Rewinds, Start, Transport
 
 __all__ = ["Bus"]
 
@@ -155,6 +156,22 @@ class Bus(Publishing, Subscribing, Living):
         Raises MissingPower, and TransportError while a member listens.
         """
         return await self._manages().remove_group(name)
+
+    async def rewind(self, group: str, *, to: Start) -> None:
+        """Move a group's place among the events while nobody listens in it, in any process: it is
+        handed out what is kept from there on, handled before or not, and nothing that is older.
+
+        ``to`` is ``"earliest"``, ``"latest"``, or a datetime with a time zone: what was sent then
+        or later. What waits for another attempt stays, as do the dead letters.
+
+        Raises MissingPower, OptionError, and TransportError while a member listens, or when there
+        is no such group.
+        """
+        check_start(to, "to")
+        transport = self._parts.runtime.transport
+        if not isinstance(transport, Rewinds):
+            raise MissingPower(f"{type(transport).__name__} cannot move groups (power: Rewinds)")
+        await transport.rewind(group, to)
 
     def _manages(self) -> ManagesGroups:
         transport = self._parts.runtime.transport

@@ -17,7 +17,15 @@ from .errors import EventError, OptionError
 from .middleware import DedupeStore, Mark, Middleware
 from .transport import Start
 
-__all__ = ["Options", "Spec", "SubscribeOptions", "checked", "options_of", "spec_of"]
+__all__ = [
+    "Options",
+    "Spec",
+    "SubscribeOptions",
+    "check_start",
+    "checked",
+    "options_of",
+    "spec_of",
+]
 
 
 class SubscribeOptions(TypedDict, total=False):
@@ -83,7 +91,8 @@ class Options(msgspec.Struct, frozen=True):
                     f"middleware= of a subscription holds {mark!r}, which is about the whole bus: "
                     "give it to Bus(middleware=...)"
                 )
-        _check_start(self.start)
+        if self.start is not None:
+            check_start(self.start)
         if self.broadcast and self.start not in (None, "latest"):
             raise OptionError("broadcast=True begins now: it takes no other start=")
 
@@ -111,14 +120,15 @@ def _is_number(value: object, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _check_start(start: object) -> None:
+def check_start(start: object, name: str = "start") -> None:
+    """Raises OptionError for what names no place in what is kept."""
     if isinstance(start, datetime):
         if start.utcoffset() is None:
             raise OptionError(
-                f"start={start!r} has no time zone: use datetime.now(UTC) or the like"
+                f"{name}={start!r} has no time zone: use datetime.now(UTC) or the like"
             )
-    elif not (start is None or start in ("earliest", "latest")):
-        raise OptionError(f'start={start!r}: it takes "earliest", "latest" or a datetime')
+    elif start not in ("earliest", "latest"):
+        raise OptionError(f'{name}={start!r}: it takes "earliest", "latest" or a datetime')
 
 
 class Spec(msgspec.Struct, frozen=True):

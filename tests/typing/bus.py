@@ -145,6 +145,10 @@ async def a_bus_tells_about_itself() -> None:
     assert_type(bus.topology(), Topology)
     assert_type(await bus.groups(), Sequence[GroupState])
     assert_type(await bus.remove_group("billing"), bool)
+    await bus.rewind("billing", to="latest")
+    await bus.rewind("billing", to=datetime.now(UTC))
+    await bus.rewind("billing", to="sometime")  # type: ignore[arg-type]
+    await bus.rewind("billing", "latest")  # type: ignore[call-arg]
     assert_type(bus.running, bool)
     assert_type(bus.service, str)
     await bus.start(only=["billing", "order.*"])
