@@ -11,8 +11,8 @@ import pytest
 from busway import Bus
 from busway.errors import MissingPower, OptionError, TransportError
 from busway.memory import MemoryTransport
-from busway.testing import PartitionedLog
-from busway.transport import Transport
+from busway.testing import PartitionedLog, VirtualClock
+from busway.transport import Group, Transport
 from tests.facts import Seen, noting, up
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_what_there_is_not_cannot_be_moved(transport: Transport) -> None:
     ("to", "said"),
     [
         (datetime(2026, 1, 1), r"to=datetime.datetime\(2026, 1, 1, 0, 0\) has no time zone"),
-        ("yesterday", "to='yesterday': it takes \"earliest\", \"latest\" or a datetime"),
+        ("yesterday", 'to=\'yesterday\': it takes "earliest", "latest" or a datetime'),
         (None, "to=None: it takes"),
         (timedelta(hours=-1), "it takes"),
         (0, "to=0: it takes"),
@@ -130,3 +130,34 @@ async def test_a_moment_has_whatever_zone(transport: Transport) -> None:
         await tool.rewind("billing", to=moment)
     await handled(billing(transport, seen))
     assert seen.items == [1, 2, 2]
+
+
+async def test_what_waits_in_memory_and_history_has_no_more_is_not_lost() -> None:
+    """History is bounded and a mailbox without a member is not: what waits is the older part."""
+    seen, transport = Seen(), MemoryTransport(history=2)
+    await handled(billing(transport, seen), 0)
+    async with Bus(transport, service="tool") as tool:
+        for n in range(1, 6):
+            await tool.publish("order.placed", n, key="o-1")
+        await tool.rewind("billing", to="earliest")
+        await handled(billing(transport, seen))
+        assert seen.items == [0, 1, 2, 3, 4, 5]
+        await tool.publish("order.placed", 6)
+        await tool.rewind("billing", to="latest")
+    await handled(billing(transport, seen), 7)
+    assert seen.items[6:] == [7]
+
+
+async def test_what_was_due_before_a_group_is_moved_is_an_event_like_any_other() -> None:
+    """Nobody listened when it was due."""
+    clock = VirtualClock()
+    transport = MemoryTransport(history=10, clock=clock)
+    async with Bus(transport, service="tool", clock=clock) as tool:
+        group = Group("billing", ("order.*",), lambda topic: topic.startswith("order."))
+        async with transport.listen(group):
+            await tool.publish("order.placed", "due", delay=60)
+        await clock.advance(61)
+        await tool.rewind("billing", to="latest")
+        assert [state.lag for state in await tool.groups()] == [0]
+        await tool.rewind("billing", to="earliest")
+        assert [state.lag for state in await tool.groups()] == [1]

@@ -11,7 +11,7 @@ from busway.transport import Feed, SystemClock, Transport
 
 __all__ = [
     "TestBusOverMemory",
-    "TestBusOverMemoryWithLeases",
+    "TestBusOverMemoryWithLeasesAndHistory",
     "TestMemory",
     "TestMemoryThatEncodes",
     "TestMemoryWithHistory",
@@ -58,15 +58,17 @@ class TestMemoryWithLeases(TransportSuite):
 
 
 class TestBusOverMemory(BusSuite):
+    keeps_history = False
+
     @pytest.fixture
     def transport(self) -> Transport:
         return MemoryTransport()
 
 
-class TestBusOverMemoryWithLeases(BusSuite):
+class TestBusOverMemoryWithLeasesAndHistory(BusSuite):
     @pytest.fixture
     def transport(self) -> Transport:
-        return MemoryTransport(lease=0.5)
+        return MemoryTransport(lease=0.5, history=10_000)
 
 
 class _Ahead(SystemClock):

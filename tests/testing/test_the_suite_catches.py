@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from busway.testing import PartitionedLog
-from tests.testing.broken import acking, groups, receiving, sending
+from tests.testing.broken import acking, groups, receiving, rewinding, sending
 from tests.testing.broken._broken import BrokenLog
 from tests.testing.log_suite import LogSuite
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 BROKEN: list[type[BrokenLog]] = [
     getattr(module, name)
-    for module in (sending, receiving, acking, groups)
+    for module in (sending, receiving, acking, groups, rewinding)
     for name in module.__all__
 ]
 CASES = [

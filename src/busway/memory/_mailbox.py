@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, Protocol
 
@@ -288,11 +288,23 @@ class Mailbox:
         elif self.ready:
             self.wake()
 
-    def empty(self) -> None:
-        """Forget what waits."""
-        self.ready.clear()
-        self.made = 0
+    def forget_events(self, keep: Callable[[Envelope], bool]) -> None:
+        """Of the events that wait, only these are left; what waits to be tried again stays."""
+        left = [one for one in self.ready if (event := self._event(one)) is None or keep(event)]
+        self.ready.clear()  # the same deque for good: ports append to it
+        self.ready.extend(left)
+        self.made = sum(type(one) is Delivery for one in left)
         self.let_go()
+
+    def _event(self, one: Envelope | Delivery) -> Envelope | None:
+        """None for what was sent, or is tried again, for this group only."""
+        if type(one) is Envelope:
+            return one
+        assert type(one) is Delivery
+        content, tried = one.content, one.attempt > 1 or one.story is not None
+        if tried or type(content) is not Envelope or not self.matches(content.type):
+            return None
+        return content
 
     def let_go(self) -> None:
         """Senders that wait for room look again: there is some, or the group has gone."""

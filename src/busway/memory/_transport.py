@@ -232,9 +232,10 @@ class MemoryTransport:
         return True
 
     async def rewind(self, group: str, to: Start, /) -> None:
-        """Hand out again what history keeps from there on, in place of what waits."""
+        """Hand out again what history keeps from there on, after what waits and is older still."""
         box = self._boxes.deserted(group)
-        box.empty()
+        self.pump(self.clock.time())
+        box.forget_events(self._history.lacks(to))
         for item in self._history.since(to):
             if isinstance(item.content, Envelope) and box.matches(item.content.type):
                 box.put(item)

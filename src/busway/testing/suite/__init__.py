@@ -22,6 +22,7 @@ from .members import Members
 from .power_deadlines import PowerDeadlines
 from .powers import Powers
 from .receiving import Receiving
+from .rewinding import Rewinding
 from .sending import Sending
 from .starts import Starts
 
@@ -53,6 +54,7 @@ class TransportSuite(
     FeedPowers,
     HandingOver,
     Powers,
+    Rewinding,
     LocalPowers,
     LivePower,
     Deadlines,

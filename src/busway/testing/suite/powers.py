@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
-import anyio
 import pytest
 
 from busway.errors import OptionError, TransportError
@@ -24,7 +22,6 @@ from busway.transport import (
     Purpose,
     Raw,
     Reports,
-    Rewinds,
     Story,
 )
 
@@ -122,35 +119,6 @@ class Powers(SuiteBase):
         assert await driver.transport.discard(address, entries[1].position)
         assert not await driver.transport.discard(address, entries[1].position)
         assert await _browsed(driver, Purpose.DEAD) == [entries[0], entries[2]]
-
-    async def test_rewinds_moves_a_group_to_what_is_kept_or_to_now(self, driver: Driver) -> None:
-        transport = driver.transport
-        if not isinstance(transport, Rewinds) or not self.keeps_history:
-            missing("Rewinds, or keeps_history")
-        async with driver.listen() as ear:
-            await driver.send(*driver.events(range(3), key="k"))
-            await ear.take(3, ack=True)
-        await transport.rewind(driver.name("billing"), "earliest")
-        async with driver.listen() as ear:
-            assert values(await ear.take(3)) == [0, 1, 2]
-        await transport.rewind(driver.name("billing"), "latest")
-        async with driver.listen() as ear:
-            await ear.hears_nothing()
-
-    async def test_rewinds_moves_a_group_to_a_moment(self, driver: Driver) -> None:
-        transport = driver.transport
-        if not isinstance(transport, Rewinds) or not self.keeps_history:
-            missing("Rewinds, or keeps_history")
-        async with driver.listen() as ear:
-            await driver.send(driver.event("before"))
-            await anyio.sleep(0.02)  # brokers stamp in milliseconds
-            moment = datetime.now(UTC)
-            await driver.send(driver.event("after"))
-            await ear.take(2, ack=True)
-        await transport.rewind(driver.name("billing"), moment)
-        async with driver.listen() as ear:
-            assert values(await ear.take(1)) == ["after"]
-            await ear.hears_nothing()
 
     async def test_manages_groups_lists_what_waits_and_what_is_lent(self, driver: Driver) -> None:
         transport = driver.transport
