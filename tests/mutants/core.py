@@ -500,4 +500,18 @@ MUTANTS = [
         "        raise failure\n",
         "tests/test_start_errors.py test_its_sentence_is_last",
     ),
+    Mutant(
+        "rewinding moves a group among the events only",
+        "memory/_mailbox.py",
+        "        if tried or type(content)",
+        "        if type(content)",
+        f"{MEMORY} test_rewinds_only_among_the_events",
+    ),
+    Mutant(
+        "rewinding loses nothing that waits and history has no more",
+        "memory/_history.py",
+        "        return lambda event: id(event) not in kept\n",
+        "        return lambda event: False\n",
+        "tests/test_rewind.py test_what_waits_in_memory_and_history_has_no_more_is_not_lost",
+    ),
 ]

@@ -279,11 +279,18 @@ MUTANTS = [
     ),
     _mutant(
         "a group that is rewound is made anew in the step that destroys it",
-        "_groups.py",
+        "_rewinding.py",
         "return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')\n",
         "return 1\n",
         f"{TESTS}/test_operators.py::"
         "test_rewinding_leaves_no_stream_without_its_group_on_a_full_server_too",
+    ),
+    _mutant(
+        "a group that reads whatever there is is rewound in what it has not found yet, too",
+        "_groups.py",
+        "            channels.update(await self.channels())\n",
+        "            pass\n",
+        f"{TESTS}/test_suite_single.py test_rewinds_among_channels_that_nobody_had_listened_to",
     ),
     _mutant(
         "what is cancelled is cancelled at the node of a cluster, too",

@@ -13,28 +13,16 @@ from busway.transport import ChannelState, Group, GroupState, Start
 
 from ._answers import answers, answers_or_refusals
 from ._errors import Refused
-from ._joining import ask_members, destroy, first_id
+from ._joining import ask_members, destroy
 from ._keys import Keys
 from ._options import Options
-from ._scripts import Script
+from ._rewinding import rewind
 from ._topology import Topology
 from ._trimming import STATES
 
 __all__ = ["Groups"]
 
 _SIDE_BY_SIDE = 20
-
-REWIND = Script(
-    """
--- KEYS: stream. ARGV: group, the id after which it reads. Made anew: what was pending would come
--- beside what is handed out again. In one step: who joins a stream without its group begins it
--- where a new group begins.
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
-end
-return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')
-"""
-)
 
 
 class Groups:
@@ -74,15 +62,16 @@ class Groups:
         return True
 
     async def rewind(self, name: str, to: Start) -> None:
-        if not await self._one(self._keys.groups, "HEXISTS", name):
+        said = await self._one(self._keys.groups, "HGET", name)
+        if said is None:
             raise TransportError(f"there is no group {name!r}", retryable=False)
         await self._deserted(name)
-        place = first_id(to)
-        keys = await self._streams(await self.channels(name))
-        for first in range(0, len(keys), _SIDE_BY_SIDE):
-            some = keys[first : first + _SIDE_BY_SIDE]
-            asked = (self._topology.script(REWIND, [key], (name, place)) for key in some)
-            await asyncio.gather(*asked)
+        channels = set(await self.channels(name))
+        if _everywhere(said):
+            # It has not found yet what appeared while it had no member.
+            channels.update(await self.channels())
+        streams = await self._streams(sorted(channels))
+        await rewind(self._topology, streams, name, to)
 
     async def _deserted(self, name: str) -> None:
         living = await ask_members(self._topology, self._keys, name, "", "")
