@@ -81,6 +81,8 @@ class TestFlakyLog(Outages, TransportSuite):
 
 
 class TestFlakyBus(Outages, BusSuite):
+    keeps_history = False
+
     @pytest.fixture
     def transport(self) -> Transport:
         return Flaky(MemoryTransport())

@@ -9,6 +9,7 @@ from .acking import Acking, Releasing
 from .bus_living import Living, Sharing
 from .bus_ordering import Ordering, Room
 from .bus_retrying import Retrying, SettingAside
+from .bus_rewinding import RewindingGroups
 from .deadlines import Deadlines
 from .feed_powers import FeedPowers
 from .fences import Fences
@@ -87,9 +88,9 @@ class TransportSuite(
     """
 
 
-class BusSuite(Retrying, SettingAside, Ordering, Room, Sharing, Living):
+class BusSuite(Retrying, SettingAside, Ordering, Room, Sharing, Living, RewindingGroups):
     """What the bus promises, driven over a transport from outside: retries, dead letters, order,
-    room, and processes that come and go.
+    room, processes that come and go, and groups that are rewound.
 
     Subclass it beside ``TransportSuite``, with the same fixture and the same hooks: best by putting
     those in one class that both inherit.
