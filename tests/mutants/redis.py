@@ -110,7 +110,7 @@ MUTANTS = [
     ),
     _mutant(
         "what is acknowledged late is asked for first",
-        "_feed.py",
+        "_settling.py",
         "            elif at < sure_since and source.lease is None:\n",
         "            elif False:\n",
         f"{SUITE}::test_a_late_ack_is_harmless_and_tells_how_many_loans_were_lost",
@@ -237,7 +237,7 @@ MUTANTS = [
     ),
     _mutant(
         "who passes an event on lets the others read it",
-        "_feed.py",
+        "_settling.py",
         "                self.sources[key].rest()\n",
         "                pass\n",
         f"{TESTS}/test_reading_ahead.py::test_from_where_an_event_was_passed_on_nothing_is_read_for_a_moment",

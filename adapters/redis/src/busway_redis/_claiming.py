@@ -6,8 +6,9 @@ import logging
 import time
 from typing import Any, Final
 
-from ._feed import FREE, RedisFeed
+from ._feed import RedisFeed
 from ._scripts import CLAIM
+from ._settling import FREE
 from ._shard_scripts import SEIZE
 from ._source import Source
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from busway.transport import Delivery
 
 from ._claiming import Claiming
-from ._feed import FREE, RedisFeed
+from ._feed import RedisFeed
 from ._keys import Keys
 from ._lease import Lease
 from ._link import Argument
 from ._scripts import LEAVE
+from ._settling import FREE
 from ._shard_scripts import FREE_LEASE
 from ._source import Source
 
