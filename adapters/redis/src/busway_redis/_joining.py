@@ -14,9 +14,10 @@ from busway.transport import Group, Loan, Start
 from ._answers import answers, answers_or_refusals
 from ._errors import Refused
 from ._feed import RedisFeed
+from ._joining_scripts import ANNOUNCE, DESPITE_OOM
 from ._keys import Keys
 from ._link import Argument
-from ._scripts import ANNOUNCE, DESPITE_OOM, LEAVE
+from ._scripts import LEAVE
 from ._settling import FREE
 from ._source import Source
 from ._topology import Topology

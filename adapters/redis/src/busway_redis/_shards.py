@@ -22,8 +22,8 @@ from busway import TransportError
 from ._answers import answers
 from ._errors import Refused
 from ._feed import RedisFeed
+from ._joining_scripts import ANNOUNCE
 from ._lease import Lease
-from ._scripts import ANNOUNCE
 from ._shard_scripts import FREE_LEASE, RENEW, TAKE
 from ._sharing import Said, share_of, wishes
 from ._source import Source
