@@ -18,6 +18,7 @@ __all__ = [
     "letters",
     "noting",
     "quick",
+    "stopped_in_mid_handler",
     "turns",
     "until",
     "up",
@@ -68,6 +69,21 @@ async def up(bus: Bus) -> AsyncGenerator[Bus]:
     with anyio.fail_after(PATIENCE):
         async with bus:
             yield bus
+
+
+async def stopped_in_mid_handler(bus: Bus) -> None:
+    """Run the bus, and stop it at once while its handler in the group g has an event."""
+    entered = anyio.Event()
+
+    @bus.subscribe("a.b", group="g")
+    async def hang(data: Any) -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    async with up(bus):
+        await bus.publish("a.b", 1)
+        await entered.wait()
+        await bus.stop(grace=0)
 
 
 async def until(fact: Callable[[], bool]) -> None:

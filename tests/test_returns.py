@@ -6,14 +6,13 @@ import logging
 import math
 from typing import Any, Literal
 
-import anyio
 import pytest
 
 from busway import Bus
 from busway.errors import TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import Seen, quick, until, up
+from tests.facts import Seen, quick, stopped_in_mid_handler, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -128,16 +127,6 @@ async def test_what_was_lost_meanwhile_holds_nothing_up() -> None:
 
 async def test_at_a_stop_it_is_tried_until_the_broker_has_heard_of_it() -> None:
     transport = Flaky(PartitionedLog())
-    bus, entered = Bus(transport, service="s"), anyio.Event()
-
-    @bus.subscribe("a.b", group="g")
-    async def hang(data: Any) -> None:
-        entered.set()
-        await anyio.sleep_forever()
-
     transport.fail("release", times=3)
-    async with up(bus):
-        await bus.publish("a.b", 1)
-        await entered.wait()
-        await bus.stop(grace=0)
+    await stopped_in_mid_handler(Bus(transport, service="s"))
     assert transport.calls["release"] == 4

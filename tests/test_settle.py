@@ -13,7 +13,7 @@ from busway.errors import TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
 from busway.transport import Purpose
-from tests.facts import Seen, letters, noting, quick, until, up
+from tests.facts import Seen, letters, noting, quick, stopped_in_mid_handler, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -212,20 +212,9 @@ async def test_what_cannot_be_given_back_is_said_and_comes_when_its_feed_is_left
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     transport = Flaky(PartitionedLog())
-    bus = Bus(transport, service="s")
-    entered = anyio.Event()
-
-    @bus.subscribe("a.b", group="g")
-    async def hang(data: Any) -> None:
-        entered.set()
-        await anyio.sleep_forever()
-
     transport.fail("release", times=5)
     async with up(transport):
-        async with bus:
-            await bus.publish("a.b", 1)
-            await entered.wait()
-            await bus.stop(grace=0)
+        await stopped_in_mid_handler(Bus(transport, service="s"))
         assert "could not be given back now" in caplog.text
         again, seen = Bus(transport, service="s"), Seen()
         again.add(noting(seen), "a.b", group="g")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +18,11 @@ from busway_redis._following import elsewhere, pause
 from busway_redis._options import Node
 from busway_redis._scripts import Script
 from busway_redis._slots import SLOTS, slot_of
-from busway_redis._topology import Topology, topology_of
+from busway_redis._topology import topology_of
 from tests.servers import RedisCluster, RedisServer
 from tests.servers.plugin import started_or_skip
+
+from .opening import opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -32,16 +33,6 @@ PUSH = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
 def cluster() -> Iterator[RedisCluster]:
     with started_or_skip(RedisCluster) as servers:
         yield servers
-
-
-@asynccontextmanager
-async def opened(given: Any, **own: Any) -> AsyncIterator[Topology]:
-    topology = topology_of(options_of(given, **own))
-    await topology.open()
-    try:
-        yield topology
-    finally:
-        await topology.close()
 
 
 def other_master(cluster: RedisCluster, slot: int) -> RedisServer:

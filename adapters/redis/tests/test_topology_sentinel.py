@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +19,8 @@ from busway_redis._topology import Topology, topology_of
 from tests.servers import RedisSentinel, RedisServer
 from tests.servers.plugin import started_or_skip
 
+from .opening import opened
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 
@@ -27,16 +28,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 def sentinel() -> Iterator[RedisSentinel]:
     with started_or_skip(RedisSentinel) as servers:
         yield servers
-
-
-@asynccontextmanager
-async def opened(given: Any, **own: Any) -> AsyncIterator[Topology]:
-    topology = topology_of(options_of(given, **own))
-    await topology.open()
-    try:
-        yield topology
-    finally:
-        await topology.close()
 
 
 async def port_of(topology: Topology) -> int:

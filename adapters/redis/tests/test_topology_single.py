@@ -7,8 +7,6 @@ import contextlib
 import gc
 import traceback
 import warnings
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -17,24 +15,15 @@ import pytest
 from busway.errors import TransportError
 from busway_redis._client import options_of
 from busway_redis._errors import NotSent, Refused, Unanswered
-from busway_redis._options import Options
 from busway_redis._scripts import Script
 from busway_redis._topology import Topology, topology_of
 from tests.servers import RedisServer, TlsServer
 
+from .opening import opened
+
 pytestmark = pytest.mark.anyio
 
 PAIR = Script("return {KEYS[1], ARGV[1]}")
-
-
-@asynccontextmanager
-async def opened(given: str | Options, **own: Any) -> AsyncIterator[Topology]:
-    topology = topology_of(options_of(given, **own))
-    await topology.open()
-    try:
-        yield topology
-    finally:
-        await topology.close()
 
 
 async def test_a_command_is_answered(redis_url: str) -> None:
