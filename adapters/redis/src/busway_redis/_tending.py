@@ -26,6 +26,7 @@ _log = logging.getLogger("busway.redis")
 _T = TypeVar("_T")
 
 _TICK = 0.25
+_AT_LEAST = 0.001
 _AGAIN = 1.0
 """Seconds after which is tried again what failed."""
 _MOVED_AT_ONCE = 500
@@ -48,10 +49,9 @@ class Tending:
         self._add = add
         self._claiming = Claiming(feed)
         self._poked = asyncio.Event()
-        self._next_due = _TICK
         self._failing: set[str] = set()
         self._jobs: list[tuple[str, Callable[[], Awaitable[None]], Callable[[], float]]] = [
-            ("move", self._move_due, lambda: 0.0),
+            ("move", self._move_due, lambda: _TICK),
             ("go on", self._go_on, lambda: 0.0),
             ("claim", self._claim_all, lambda: feed.lease / 4 * uniform(0.5, 0.9)),
             ("extend", self._extend, lambda: feed.lease / 3),
@@ -61,26 +61,32 @@ class Tending:
             ("give back", self._give_back, lambda: _UNWANTED),
         ]
         self._at = dict.fromkeys((name for name, _, _ in self._jobs), 0.0)
-        feed.poke = self._poked.set
+        feed.poke = self._poke
         feed.claim = self._claiming.heard
 
     async def run(self) -> None:
         """Until cancelled."""
         now = time.monotonic()
         for name, _, every in self._jobs:
-            self._at[name] = now + (0.0 if name == "claim" else every())
+            self._at[name] = now + (0.0 if name in {"move", "claim"} else every())
         while True:
             await self._once()
             await self._sleep()
 
     async def _sleep(self) -> None:
         # What a dead member had is taken over within a quarter of the lease, not a tick later.
-        claim = max(0.001, self._at["claim"] - time.monotonic())
-        wait = min(self._next_due, _TICK, claim)
+        first = min(self._at[name] for name in ("move", "claim", "discover"))
+        wait = min(max(_AT_LEAST, first - time.monotonic()), _TICK)
         timer = asyncio.get_running_loop().call_later(wait, self._poked.set)
         await self._poked.wait()
         timer.cancel()
         self._poked.clear()
+
+    def _poke(self) -> None:
+        """Something may be due sooner than was known."""
+        if "move" not in self._failing:
+            self._at["move"] = 0.0
+        self._poked.set()
 
     async def _once(self) -> None:
         for name, do, every in self._jobs:
@@ -135,7 +141,6 @@ class Tending:
             waits = _waiting_room(keys, source, feed.group.name)
             if waits is not None:
                 pairs += (waits, source.key)
-        self._next_due = _TICK
         step = 2 if feed.topology.one_slot or "move" in self._failing else len(pairs) or 2
         await self._each(
             self._move, [pairs[first : first + step] for first in range(0, len(pairs), step)]
@@ -145,7 +150,8 @@ class Tending:
         while True:
             moved, next_due = await self._feed.topology.script(DUE, pairs, (_MOVED_AT_ONCE,))
             if next_due >= 0:
-                self._next_due = min(self._next_due, max(0.001, next_due / 1000))
+                due = time.monotonic() + max(_AT_LEAST, next_due / 1000)
+                self._at["move"] = min(self._at["move"], due)
             if moved < _MOVED_AT_ONCE:
                 return
 
