@@ -54,9 +54,11 @@ def scheme_of(url: str) -> str:
     if not separator or not scheme:
         # What was meant as a URL may hold a password.
         shown = repr(url) if scheme.isalnum() and not separator else "this"
+        # First what needs nothing else.
+        known = sorted(installed(), key=lambda name: name not in _BUILT_IN)
         raise OptionError(
             f"{shown} is no URL: it takes scheme://…, such as "
-            f"{', '.join(f'{name}://' for name in installed())}"
+            f"{', '.join(f'{name}://' for name in known)}"
         )
     return scheme.lower()
 

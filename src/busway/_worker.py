@@ -134,10 +134,15 @@ class Worker:
                 or delivery.delivered != 1
                 or delivery.due is not None
                 or delivery.expired
-                or crew.loans
             ):
                 delivery = await single.take(delivery)
                 continue
+            loan = delivery.loan
+            if loan is not None:
+                if loan.revoked:
+                    delivery = await single.take(delivery)
+                    continue
+                loan.running += 1
             if crew.tracked:
                 running.add(delivery)
             # From here on the same as Single.handle, without its call.

@@ -36,6 +36,9 @@ class Powers(SuiteBase):
         if not isinstance(driver.transport, Holds):
             missing("Holds")
         async with driver.listen() as ear:
+            # A channel that is made first may take longer than the wait.
+            await driver.send(driver.event("before", key="k"))
+            await ear.take(1, ack=True)
             due = time.time() + 0.3
             item = driver.event("later", key="k")
             item.due = due
