@@ -24,7 +24,7 @@ SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-redis test test-lowest check lint format-check types mypy pyright layers \
+.PHONY: help venv demo demo-kafka demo-redis test test-cluster test-lowest check lint format-check types mypy pyright layers \
 	links docs-strict sizes format bench fuzz chaos docs serve lock clean
 
 help: ## Show this list
@@ -46,8 +46,13 @@ demo-redis: $(STAMP) ## The same over Redis, on a server of its own
 	@sh tools/need_redis.sh
 	$(PY) tools/with_redis.py $(PY) -m examples.flights $(ARGS)
 
+demo-kafka: $(STAMP) ## The same over Kafka, on a broker of its own
+	@sh tools/need_kafka.sh $(PY)
+	$(PY) tools/with_kafka.py $(PY) -m examples.flights $(ARGS)
+
 test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 	@sh tools/need_redis.sh
+	@sh tools/need_kafka.sh "$(PY)"
 ifeq ($(strip $(TEST_ARGS)),)
 	$(PY) -m pytest $(CORE)
 	$(PY) -m pytest $(MUTANTS)
@@ -60,9 +65,14 @@ test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
+	@sh tools/need_kafka.sh "$(LOWEST)/bin/python"
 	$(LOWEST)/bin/python -m pytest $(CORE) --ignore=tests/test_types.py
 	$(LOWEST)/bin/python -m pytest $(MUTANTS)
 	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE)
+
+test-cluster: $(STAMP) ## Run the suite on three Kafka brokers, too
+	@sh tools/need_kafka.sh "$(PY)"
+	BUSWAY_TEST_CLUSTER=1 $(PY) -m pytest adapters/kafka/tests/test_suite_cluster.py
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
 	@echo "check: all good"
@@ -104,7 +114,7 @@ fuzz: $(STAMP) ## Feed the decoder hostile bytes for a minute (FUZZ_ARGS="-max_t
 	$(PY) -m tests.fuzz.fuzz_decode -max_total_time=60 -max_len=4096 -rss_limit_mb=512 $(FUZZ_ARGS)
 
 chaos: $(STAMP) ## Kill, stop, cut and restart while events flow (MINUTES=15 URL=redis://... SEED=1)
-	@sh tools/need_redis.sh
+	@sh $(if $(filter kafka%,$(URL)),tools/need_kafka.sh "$(PY)",tools/need_redis.sh)
 	$(PY) -m tests.faults.chaos --minutes $(MINUTES) $(if $(URL),--url '$(URL)') \
 		$(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 

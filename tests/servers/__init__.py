@@ -15,6 +15,8 @@ from ._clock import MovedRedis
 from ._cluster import RedisCluster
 from ._connection import Connection, ErrorReply, Reply
 from ._errors import NoServer, ServerError
+from ._kafka import KafkaServer
+from ._kafka_cluster import KafkaCluster
 from ._node import Node
 from ._oldest import OldestRedis
 from ._program import version
@@ -26,6 +28,8 @@ __all__ = [
     "Connection",
     "ErrorReply",
     "Fsync",
+    "KafkaCluster",
+    "KafkaServer",
     "MovedRedis",
     "NoServer",
     "Node",

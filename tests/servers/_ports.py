@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterator
 
 from ._errors import ServerError
 
-__all__ = ["BUS", "free_port"]
+__all__ = ["BUS", "free_port", "free_ports"]
 
 # A node of a cluster listens here, too: its port and this.
 BUS = 10_000
@@ -28,6 +29,16 @@ def free_port() -> int:
         if is_free(port) and is_free(port + BUS):
             return port
     raise ServerError(f"no free port between {LOWEST} and {HIGHEST}")
+
+
+def free_ports() -> Iterator[int]:
+    """One after another, none of them twice."""
+    given: set[int] = set()
+    while True:
+        port = free_port()
+        if port not in given:
+            given.add(port)
+            yield port
 
 
 def is_free(port: int) -> bool:

@@ -5,7 +5,7 @@ such tests. With ``CI=true`` the run has failed then: on a machine that is there
 missing server is a mistake. The list is also added to the file BUSWAY_NOT_TESTED.
 
 The fixtures of the session are shared: use keys of your own, and leave the servers as they were.
-``own_redis`` is one for a single test, to be killed and restarted.
+``own_redis`` and ``own_kafka`` are for a single test, to be killed and restarted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,23 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import NoServer, OldestRedis, RedisCluster, RedisSentinel, RedisServer, TlsServer
+from tests.servers import (
+    KafkaCluster,
+    KafkaServer,
+    NoServer,
+    OldestRedis,
+    RedisCluster,
+    RedisSentinel,
+    RedisServer,
+    TlsServer,
+)
 
 __all__ = [
+    "kafka_cluster",
+    "kafka_server",
+    "kafka_url",
     "oldest_redis",
+    "own_kafka",
     "own_redis",
     "pytest_runtest_logreport",
     "pytest_sessionfinish",
@@ -38,8 +51,9 @@ __all__ = [
 
 REASON = "no server to test with: "
 HOW = (
-    "Install redis-server (make test does it as root where there is apt-get), or start Docker;",
-    "tests that need no server of their own also run with BUSWAY_TEST_REDIS_URL.",
+    "Install redis-server, and Java 17 and Maven for Kafka (make test does it as root where there",
+    "is apt-get), or start Docker; tests that need no server of their own also run with",
+    "BUSWAY_TEST_REDIS_URL and BUSWAY_TEST_KAFKA_URL.",
 )
 
 _not_run: dict[str, str] = {}
@@ -102,6 +116,38 @@ def redis_sentinel() -> Iterator[RedisSentinel]:
 def redis_cluster() -> Iterator[RedisCluster]:
     """Six servers."""
     with started_or_skip(RedisCluster) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    """One Kafka for the whole run."""
+    with started_or_skip(KafkaServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_url(request: pytest.FixtureRequest) -> str:
+    """Of the cluster that BUSWAY_TEST_KAFKA_URL names, or of the run's own server."""
+    named = os.environ.get("BUSWAY_TEST_KAFKA_URL")
+    if named:
+        return named
+    server = request.getfixturevalue("kafka_server")
+    assert isinstance(server, KafkaServer)
+    return server.url
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[KafkaServer]:
+    """A Kafka for this test alone."""
+    with started_or_skip(KafkaServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster() -> Iterator[KafkaCluster]:
+    """Three Kafkas that are one."""
+    with started_or_skip(KafkaCluster) as servers:
         yield servers
 
 

@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "need_redis.sh"
-
-NOTES = '#!/bin/sh\necho "{name} $*" >> {folder}/asked\n{rest}\n'
-# The first install fails, as one does with lists that are missing.
-NEEDS_LISTS = 'case "$1" in update) : > {folder}/lists ;; install) [ -e {folder}/lists ] ;; esac'
-
-
-class Machine:
-    """A PATH of doubles, and what they were asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("chmod", "rm", "tee"):
-            self.has(name)
-        (folder / "env").symlink_to("/usr/bin/env")
-
-    def has(self, name: str, rest: str = "") -> None:
-        program = self.folder / name
-        rest = rest.replace("{folder}", str(self.folder))
-        program.write_text(NOTES.format(name=name, folder=self.folder, rest=rest))
-        program.chmod(0o755)
-
-    def run(self, **environment: str) -> str:
-        """What the script said; what it says is never a failure."""
-        ran = subprocess.run(
-            ["/bin/sh", str(SCRIPT)],
-            env={"PATH": str(self.folder), **environment},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-        return ran.stdout + ran.stderr
-
-    @property
-    def asked(self) -> str:
-        path = self.folder / "asked"
-        return path.read_text() if path.exists() else ""
+from ._machine import NEEDS_LISTS, Machine
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     folder = tmp_path / "bin"
     folder.mkdir()
-    return Machine(folder)
+    return Machine(folder, "need_redis.sh")
 
 
 INSTALL = "apt-get install -y -q --no-install-recommends redis-server openssl gcc libc6-dev"

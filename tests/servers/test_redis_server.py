@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,15 @@ from tests.servers import ErrorReply, RedisServer, ServerError
 from tests.servers._ports import free_port
 from tests.servers.plugin import started_or_skip
 
+from ._waiting import alive, until
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     with started_or_skip(lambda: RedisServer(fsync="always")) as server:
         yield server
-
-
-def until(fact: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
 
 
 def test_it_keeps_an_append_only_file_and_synchronises_it_each_second(
@@ -184,15 +177,3 @@ def test_nothing_is_left_of_a_process_that_ends_without_a_word(end: signal.Signa
             starts.send_signal(end)
         until(lambda: not alive(int(process)))
         until(lambda: not Path(folder).exists())
-
-
-def alive(process: int) -> bool:
-    """A process that nobody has waited for is not: in a container there may be nobody who does."""
-    status = Path(f"/proc/{process}/stat")
-    if Path("/proc/self").exists():
-        return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
