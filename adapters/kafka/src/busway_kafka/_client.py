@@ -1,0 +1,263 @@
+"""Connections to the brokers: one for each broker and kind of work, and what the brokers say of
+themselves.
+
+aiokafka brings the connection, its security and the protocol's structures. Whom to ask, how long to
+wait and what an error means is decided here, so that every wait has a deadline of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any, Protocol
+
+from aiokafka import conn
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+from busway import TransportError
+
+from ._errors import NotSent, Unanswered, checked, unreachable
+from ._options import Options
+
+__all__ = ["Client"]
+
+# What the connection itself waits; ours are shorter and say more.
+_FOR_EVER_MS = 3_600_000
+_SOON = frozenset({14, 15})
+# Half of its types are not there.
+_conn: Any = conn
+
+
+class _Connection(Protocol):
+    """aiokafka's own, as far as it is used."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    def connected(self) -> bool: ...
+    def send(self, request: Any) -> Any: ...
+    def close(self, reason: Any = None) -> object: ...
+
+
+class Client:
+    """The brokers of one cluster, for one transport.
+
+    A ``lane`` names a kind of work with a connection of its own: a broker answers the requests of
+    one connection one after another, so what waits long must not stand before what does not.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.timeout = options.timeout
+        self.cluster_id = ""
+        self.leaders: dict[str, dict[int, int]] = {}
+        """Of every topic seen, the broker that leads each partition; -1 where there is none."""
+        self._options = options
+        self._nodes: dict[int, tuple[str, int]] = {}
+        self._controller = -1
+        self._connections: dict[tuple[int | str, str], _Connection] = {}
+        self._dialling: dict[tuple[int | str, str], asyncio.Lock] = {}
+        self._coordinators: dict[str, int] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+
+    # --- open and close
+
+    async def open(self) -> None:
+        """See that there is somebody. Raises TransportError within the deadline."""
+        try:
+            await self.refresh()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close all connections, at once."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            self._refreshing = None
+        self.close_lane(None)
+        self._nodes.clear()
+        self._coordinators.clear()
+
+    def close_lane(self, lane: str | None) -> None:
+        """Close the connections of one kind of work, or all; who waits on them is told."""
+        for where in [w for w in self._connections if lane is None or w[1] == lane]:
+            self._connections.pop(where).close(reason=_conn.CloseReason.SHUTDOWN)
+            self._dialling.pop(where, None)
+
+    # --- asking
+
+    async def ask(
+        self, node: int | None, request: Any, *, lane: str = "", timeout: float | None = None
+    ) -> Any:
+        """The answer of one broker (None: of any) to one request.
+
+        Raises NotSent, or Unanswered when the request had left this process.
+        """
+        seconds = self.timeout if timeout is None else timeout
+        connection: _Connection | None = None
+        answer: Any = None
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connection(self._chosen(node), lane)
+                answer = connection.send(request)
+                return await answer
+        except TimeoutError:
+            if answer is None:
+                raise NotSent(f"Kafka cannot be reached within {seconds:g} s") from None
+            assert connection is not None
+            # Whatever else waits there waits behind what is not answered.
+            connection.close(reason=_conn.CloseReason.CONNECTION_TIMEOUT)
+            raise Unanswered(
+                f"Kafka at {_place(connection)} did not answer within {seconds:g} s"
+            ) from None
+        except (KafkaError, OSError) as error:
+            assert connection is not None
+            if answer is None:
+                raise unreachable(_place(connection), error) from error
+            raise Unanswered(f"Kafka at {_place(connection)} did not answer: {error}") from error
+
+    def _chosen(self, node: int | None) -> int | str:
+        if node is not None:
+            return node
+        if self._nodes:
+            # One that is connected to already answers soonest; and one that is down is never that.
+            open_ = [n for n in self._nodes if self._is_open((n, ""))]
+            return random.choice(open_ or list(self._nodes))
+        return random.choice(self._options.servers)
+
+    def _is_open(self, where: tuple[int | str, str]) -> bool:
+        connection = self._connections.get(where)
+        return connection is not None and connection.connected()
+
+    async def _connection(self, node: int | str, lane: str) -> _Connection:
+        where = (node, lane)
+        if self._is_open(where):
+            return self._connections[where]
+        lock = self._dialling.setdefault(where, asyncio.Lock())
+        async with lock:
+            if not self._is_open(where):
+                self._connections[where] = await self._dial(node)
+            return self._connections[where]
+
+    async def _dial(self, node: int | str) -> _Connection:
+        host, port = self._address(node)
+        options = self._options.client_options()
+        try:
+            connection: _Connection = await _conn.create_conn(
+                host,
+                port,
+                client_id=options.get("client_id", "busway"),
+                request_timeout_ms=_FOR_EVER_MS,
+                ssl_context=options.get("ssl_context"),
+                security_protocol=options.get("security_protocol", "PLAINTEXT"),
+                max_idle_ms=options.get("connections_max_idle_ms", 540_000),
+                **{name: value for name, value in options.items() if name.startswith("sasl_")},
+            )
+            return connection
+        except (OSError, KafkaError) as error:
+            raise unreachable(f"{host}:{port}", error) from error
+
+    def _address(self, node: int | str) -> tuple[str, int]:
+        if isinstance(node, int):
+            try:
+                return self._nodes[node]
+            except KeyError:
+                raise NotSent(f"no broker {node} is known of this cluster") from None
+        host, _, port = node.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    # --- what the brokers say of themselves
+
+    async def refresh(self) -> None:
+        """Ask for all topics and brokers. Those who ask at the same time share one answer."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        try:
+            said = await self.ask(None, MetadataRequest(None, allow_auto_topic_creation=False))
+        except TransportError as error:
+            if is_denied(error):
+                raise
+            # Those that were known may all have moved; what the URL names is asked then.
+            self._nodes.clear()
+            said = await self._first_to_answer()
+        self.cluster_id = said.cluster_id or ""
+        self._controller = said.controller_id
+        self._nodes = {node: (host, port) for node, host, port, _ in said.brokers}
+        self.leaders = {
+            topic: {number: -1 if bad == 5 else leader for bad, number, leader, *_ in partitions}
+            for code, topic, _, partitions in said.topics
+            if not code
+        }
+
+    async def _first_to_answer(self) -> Any:
+        problem: TransportError | None = None
+        for server in random.sample(self._options.servers, len(self._options.servers)):
+            try:
+                connection = await asyncio.wait_for(self._connection(server, ""), self.timeout)
+                request = MetadataRequest(None, allow_auto_topic_creation=False)
+                return await asyncio.wait_for(connection.send(request), self.timeout)
+            except TransportError as error:
+                problem = error
+            except (KafkaError, OSError) as error:
+                problem = unreachable(server, error)
+        raise problem or NotSent("the URL names no server")
+
+    @property
+    def nodes(self) -> list[int]:
+        """The brokers that are there."""
+        return list(self._nodes)
+
+    @property
+    def controller(self) -> int | None:
+        return self._controller if self._controller in self._nodes else None
+
+    def leader(self, topic: str, partition: int) -> int | None:
+        """The broker that leads a partition; None when nobody is known to."""
+        node = self.leaders.get(topic, {}).get(partition, -1)
+        return node if node in self._nodes else None
+
+    def partitions(self, topic: str) -> int:
+        """How many a topic has; 0 when it is not known."""
+        return len(self.leaders.get(topic, ()))
+
+    async def coordinator(self, group: str) -> int:
+        """The broker that looks after a group; remembered until ``moved`` is told."""
+        node = self._coordinators.get(group)
+        if node is None:
+            node = await self._find_coordinator(group)
+            if node not in self._nodes:
+                await self.refresh()
+            self._coordinators[group] = node
+        return node
+
+    async def _find_coordinator(self, group: str) -> int:
+        """A cluster that has just begun has none for the first moment."""
+        until, pause = time.monotonic() + self.timeout, 0.02
+        while True:
+            said = await self.ask(None, FindCoordinatorRequest(group, 0))
+            if said.error_code not in _SOON or time.monotonic() + pause > until:
+                checked(said.error_code, f"looking for the coordinator of group {group!r}")
+                node: int = said.coordinator_id
+                return node
+            await asyncio.sleep(pause)
+            pause = min(0.3, pause * 2)
+
+    def moved(self, group: str) -> None:
+        """The coordinator is another one now, or may be."""
+        self._coordinators.pop(group, None)
+
+
+def is_denied(error: TransportError) -> bool:
+    """Whether trying another broker, or later, is of no use."""
+    return not error.retryable
+
+
+def _place(connection: _Connection) -> str:
+    return f"{connection.host}:{connection.port}"

@@ -1,0 +1,102 @@
+"""From items to records: which topic, which partition, what stands in it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+import anyio
+
+from busway import BuswayError, TransportError
+from busway.transport import Address, NotWritten, Outcome, Outgoing, Purpose
+
+from ._batch import Entry
+from ._client import Client
+from ._murmur import partition_of
+from ._names import Names
+from ._options import Options
+from ._producing import Producer
+from ._tiers import NOW, tier_for
+from ._topics import Topics
+from ._wire import written
+
+__all__ = ["Sending"]
+
+
+class Sending:
+    """Of one transport."""
+
+    def __init__(
+        self, client: Client, options: Options, names: Names, topics: Topics, producer: Producer
+    ) -> None:
+        self._leaders = client
+        self._mode: Literal["structured", "binary"] = options.mode
+        self._names = names
+        self._topics = topics
+        self._producer = producer
+        self._round = itertools.count()
+
+    async def send(
+        self, items: Sequence[Outgoing], timeout: float, *, put_off: bool = False
+    ) -> Sequence[Outcome]:
+        """See ``Transport.send``. ``put_off``: these are early, and no member has tried them."""
+        until = time.monotonic() + timeout
+        entries: list[Entry] = []
+        refused: list[tuple[int, BaseException]] = []
+        for place, item in enumerate(items):
+            try:
+                entry = self._record(item, put_off)
+                if entry is None:
+                    await self._make_room(item, until)
+                    entry = self._record(item, put_off)
+                if entry is None:
+                    raise TransportError("its topic was removed just now")
+                entries.append(entry)
+            except BuswayError as error:
+                refused.append((place, error))
+        outcomes = list(await self._producer.write(entries, until)) if entries else []
+        for place, problem in refused:
+            outcomes.insert(place, NotWritten(problem))
+        return outcomes
+
+    def _record(self, item: Outgoing, put_off: bool) -> Entry | None:
+        """None: there is no such topic yet. Raises BuswayError."""
+        address = item.address
+        purpose = address.purpose
+        topic = self._names.topic(address, _tier(item) if purpose is Purpose.RETRY else NOW)
+        width = self._leaders.partitions(topic)
+        if not width:
+            return None
+        key, value, headers = written(item, self._mode)
+        if purpose is Purpose.DEAD:
+            # A letter's own: two of one event are two letters, and each can be removed alone.
+            key = uuid.uuid4().hex.encode()
+        failed = item.story is not None and item.story.attempts > 0
+        if purpose is Purpose.RETRY and not failed and not put_off:
+            # Its member has no handler for it and another has: whose partition that is, is not
+            # known here, and the one of its key would come back to the same member for ever.
+            number = random.randrange(width)
+        else:
+            if purpose is Purpose.RETRY:  # it may have more of them than its channel
+                events = self._names.topic(Address(address.channel))
+                width = self._leaders.partitions(events) or width
+            number = next(self._round) % width if key is None else partition_of(key, width)
+        return Entry(topic, number, key, value, headers)
+
+    async def _make_room(self, item: Outgoing, until: float) -> None:
+        """See that its topic is there. Raises BuswayError."""
+        tier = _tier(item) if item.address.purpose is Purpose.RETRY else NOW
+        try:
+            with anyio.fail_after(max(0.0, until - time.monotonic())):
+                await self._topics.ensure(item.address, tier)
+        except TimeoutError:
+            topic = self._names.topic(item.address, tier)
+            raise TransportError(f"topic {topic!r} could not be made in time") from None
+
+
+def _tier(item: Outgoing) -> str:
+    return NOW if item.due is None else tier_for(item.due - time.time())

@@ -1,0 +1,199 @@
+"""What becomes of what is written, whatever a broker says, and when it says nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.memory_records import MemoryRecords
+
+from busway.transport import WRITTEN, NotWritten, Unknown
+from busway_kafka._batch import Entry
+from busway_kafka._errors import NotSent, Unanswered
+from busway_kafka._producing import Producer
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.anyio
+
+OK, NOT_LEADER, TIMED_OUT, TOO_LARGE, DENIED, OUT_OF_ORDER, DUPLICATE = 0, 6, 7, 10, 29, 45, 46
+
+
+class Broker:
+    """Answers with what a test has told it to, in turn, and with 0 after that."""
+
+    timeout = 1.0
+
+    def __init__(self) -> None:
+        self.script: list[int | Exception] = []
+        self.seen: list[tuple[int, int, list[bytes]]] = []
+        """Producer, first sequence and values of each batch."""
+        self.producers = 0
+        self.lead: int | None = 1
+        self.gate: anyio.Event | None = None
+
+    def leader(self, topic: str, number: int) -> int | None:
+        return self.lead
+
+    async def refresh(self) -> None:
+        pass
+
+    async def ask(self, node: int | None, request: Any, **_: Any) -> Any:
+        if not isinstance(request, ProduceRequest):
+            self.producers += 1
+            return SimpleNamespace(error_code=0, producer_id=self.producers, producer_epoch=0)
+        [(topic, [(number, data)])] = request._topics
+        batch: Any = MemoryRecords(data).next_batch()
+        values = [each.value for each in batch]
+        self.seen.append((batch.producer_id, batch.base_sequence, values))
+        if self.gate is not None:
+            await self.gate.wait()
+        said = self.script.pop(0) if self.script else OK
+        if isinstance(said, Exception):
+            raise said
+        return SimpleNamespace(topics=[(topic, [(number, said, 0)])])
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+async def producer(broker: Broker) -> AsyncIterator[Producer]:
+    client: Any = broker
+    producer = Producer(client)
+    yield producer
+    await producer.close()
+
+
+def entries(*values: bytes) -> list[Entry]:
+    return [Entry("flights", 0, None, value, []) for value in values]
+
+
+async def write(producer: Producer, *values: bytes, within: float = 2.0) -> list[object]:
+    return list(await producer.write(entries(*values), time.monotonic() + within))
+
+
+async def test_what_is_published_together_goes_together(broker: Broker, producer: Producer) -> None:
+    assert await write(producer, b"a", b"b") == [WRITTEN, WRITTEN]
+    assert await write(producer, b"c") == [WRITTEN]
+    assert broker.seen == [(1, 0, [b"a", b"b"]), (1, 2, [b"c"])]
+
+
+async def test_what_no_broker_saw_is_not_written(broker: Broker, producer: Producer) -> None:
+    broker.script = [NotSent("nobody is there")] * 1000
+    [outcome] = await write(producer, b"a", within=0.2)
+    assert isinstance(outcome, NotWritten)
+    assert "nobody is there" in str(outcome.error)
+
+
+async def test_where_nobody_leads_nothing_is_written(broker: Broker, producer: Producer) -> None:
+    broker.lead = None
+    [outcome] = await write(producer, b"a", within=0.2)
+    assert isinstance(outcome, NotWritten)
+    assert broker.seen == []
+
+
+async def test_what_nobody_answered_is_unknown_at_the_deadline(
+    broker: Broker, producer: Producer
+) -> None:
+    broker.gate = anyio.Event()
+    began = time.monotonic()
+    [outcome] = await write(producer, b"a", within=0.2)
+    assert isinstance(outcome, Unknown)
+    assert 0.15 < time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("said", [Unanswered("?"), TIMED_OUT, NOT_LEADER])
+async def test_what_is_tried_again_keeps_its_number(
+    broker: Broker, producer: Producer, said: int | Exception
+) -> None:
+    broker.script = [said]
+    assert await write(producer, b"a") == [WRITTEN]
+    assert await write(producer, b"b") == [WRITTEN]
+    assert broker.seen == [(1, 0, [b"a"]), (1, 0, [b"a"]), (1, 1, [b"b"])]
+
+
+async def test_what_is_there_already_was_written(broker: Broker, producer: Producer) -> None:
+    broker.script = [Unanswered("?"), DUPLICATE]
+    assert await write(producer, b"a") == [WRITTEN]
+    assert await write(producer, b"b") == [WRITTEN]
+    assert broker.seen[-1] == (1, 1, [b"b"])
+
+
+async def test_a_producer_that_is_not_known_begins_as_another(
+    broker: Broker, producer: Producer
+) -> None:
+    await write(producer, b"a")
+    broker.script = [OUT_OF_ORDER]
+    assert await write(producer, b"b") == [WRITTEN]
+    assert broker.seen == [(1, 0, [b"a"]), (1, 1, [b"b"]), (2, 0, [b"b"])]
+
+
+async def test_what_may_have_been_written_is_not_written_again_as_another(
+    broker: Broker, producer: Producer
+) -> None:
+    broker.script = [Unanswered("?"), OUT_OF_ORDER]
+    [outcome] = await write(producer, b"a")
+    assert isinstance(outcome, Unknown)
+    assert await write(producer, b"b") == [WRITTEN]
+    assert [values for _, _, values in broker.seen] == [[b"a"], [b"a"], [b"b"]]
+    assert broker.seen[-1][:2] == (2, 0)
+
+
+async def test_what_is_too_large_together_goes_one_by_one(
+    broker: Broker, producer: Producer
+) -> None:
+    broker.script = [TOO_LARGE]
+    assert await write(producer, b"a", b"b", b"c") == [WRITTEN] * 3
+    assert broker.seen[1:] == [(1, 0, [b"a"]), (1, 1, [b"b"]), (1, 2, [b"c"])]
+
+
+async def test_what_is_too_large_alone_is_not_written(broker: Broker, producer: Producer) -> None:
+    broker.script = [TOO_LARGE]
+    [outcome] = await write(producer, b"a")
+    assert isinstance(outcome, NotWritten)
+    assert await write(producer, b"b") == [WRITTEN]
+
+
+async def test_a_refusal_says_nothing_of_an_earlier_try(broker: Broker, producer: Producer) -> None:
+    broker.script = [Unanswered("?"), DENIED]
+    [outcome] = await write(producer, b"a")
+    assert isinstance(outcome, Unknown)
+
+
+async def test_what_was_given_up_before_it_was_sent_is_never_written(
+    broker: Broker, producer: Producer
+) -> None:
+    broker.lead = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write, producer, b"patient")
+        await anyio.lowlevel.checkpoint()
+        [outcome] = await write(producer, b"given up", within=0.1)
+        assert isinstance(outcome, NotWritten)
+        broker.lead = 1
+    assert await write(producer, b"later") == [WRITTEN]
+    assert [values for _, _, values in broker.seen] == [[b"patient"], [b"later"]]
+
+
+async def test_a_number_that_was_given_up_is_not_used_for_something_else(
+    broker: Broker, producer: Producer
+) -> None:
+    """A broker would take the new for the old, and the new would be nowhere."""
+    await write(producer, b"a")
+    broker.script = [Unanswered("?")] * 1000
+    [outcome] = await write(producer, b"b", within=0.2)
+    assert isinstance(outcome, Unknown)
+    broker.script = []
+    assert await write(producer, b"c") == [WRITTEN]
+    used: dict[tuple[int, int], set[bytes]] = {}
+    for identity, sequence, [value] in broker.seen:
+        used.setdefault((identity, sequence), set()).add(value)
+    assert all(len(values) == 1 for values in used.values())
