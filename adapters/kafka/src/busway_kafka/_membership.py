@@ -1,0 +1,254 @@
+"""Being a member of a group: joining, leading when one is told to, heartbeats, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aiokafka.protocol.group import (
+    HeartbeatRequest,
+    JoinGroupRequest,
+    LeaveGroupRequest,
+    MemberAssignment,
+    ProtocolMetadata,
+    SyncGroupRequest,
+)
+
+from busway import TransportError
+
+from ._assigning import Claim, Unit, assigned
+from ._client import Client
+from ._errors import Refused
+from ._options import Options
+
+__all__ = ["Holder", "Membership", "claims_in"]
+
+_log = logging.getLogger("busway.kafka")
+
+PROTOCOL = "busway"
+_ELSEWHERE = frozenset({14, 15, 16})
+_JOINING = 27
+_NAMED = 79
+_NOT_A_MEMBER = frozenset({22, 25, 82})
+_BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Holder(Protocol):
+    """What is done with what a member is given."""
+
+    def claim(self) -> Claim: ...
+
+    def topics(self) -> list[str]: ...
+
+    def widths(self, channels: set[str]) -> Mapping[str, int]: ...
+
+    def places(self, units: list[Unit]) -> list[tuple[str, list[int]]]: ...
+
+    async def given(self, units: list[Unit], generation: int, alive: float) -> None: ...
+
+    def alive(self, since: float) -> None: ...
+
+    def expelled(self) -> None: ...
+
+
+class Membership:
+    """Of one member, for as long as its feed is open."""
+
+    def __init__(
+        self, client: Client, options: Options, group: str, lane: str, holder: Holder
+    ) -> None:
+        self.generation: int = -1
+        self.member_id: str = ""
+        self.joined = asyncio.Event()
+        """It has been given something for the first time, were it nothing."""
+        self.rebalances = 0
+        self.problem: TransportError | None = None
+        """Why it is not a member now."""
+        self._client = client
+        self._options = options
+        # None is what the protocol has; aiokafka's types have not.
+        self._instance: Any = options.instance
+        self._group = group
+        self._lane = lane
+        self._holder = holder
+        self._again = asyncio.Event()
+        self._beat = min(1.0, options.lease / 20)
+        self._answered = 0.0
+
+    @property
+    def alive_until(self) -> float:
+        """The moment (``time.monotonic``) until which nobody else has what it has."""
+        return self._answered + self._options.lease if self.generation >= 0 else 0.0
+
+    @property
+    def who(self) -> tuple[int, str]:
+        return self.generation, self.member_id
+
+    def join_again(self) -> None:
+        """What it claims has changed."""
+        self._again.set()
+
+    def expelled(self) -> None:
+        """The broker does not know it any more: somebody else has what it had."""
+        if self.generation >= 0:
+            _log.warning("group %r: this member was taken for dead, and joins again", self._group)
+        self.generation, self.member_id = -1, ""
+        self._holder.expelled()
+        self._again.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        tries = 0
+        while True:
+            try:
+                await self._join()
+                self.problem = None
+                tries = 0
+                await self._stay()
+            except TransportError as error:
+                if self.problem is None:
+                    _log.warning("group %r: not joined now, trying on: %s", self._group, error)
+                self.problem = error
+                self._client.moved(self._group)
+                await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF) - 1)])
+                tries += 1
+
+    # --- joining
+
+    async def _join(self) -> None:
+        """Raises TransportError."""
+        while True:
+            self._again.clear()
+            node = await self._client.coordinator(self._group)
+            said = await self._ask_to_join(node)
+            if said is not None and await self._share(node, said):
+                return
+
+    async def _ask_to_join(self, node: int) -> tuple[int, bool, Mapping[str, Claim]] | None:
+        options = self._options
+        claim = self._holder.claim()
+        about = ProtocolMetadata(0, self._holder.topics(), claim.data()).encode()
+        lease = int(options.lease * 1000)
+        request = JoinGroupRequest(
+            self._group, lease, lease, self.member_id, self._instance, "consumer",
+            [(PROTOCOL, about)],
+        )  # fmt: skip
+        patience = options.lease + self._client.timeout
+        said = await self._client.ask(node, request, lane=self._lane, timeout=patience)
+        if said.error_code == _NAMED:
+            self.member_id = said.member_id
+            return None
+        if said.error_code in _NOT_A_MEMBER:
+            self.expelled()
+            return None
+        self._check(said.error_code, "joining")
+        self.member_id, self.generation = said.member_id, said.generation_id
+        claims = {each[0]: _claim(each[-1]) for each in said.members}
+        return self.generation, said.leader_id == said.member_id, claims
+
+    def _check(self, code: int, what: str) -> None:
+        if code in _ELSEWHERE:
+            self._client.moved(self._group)
+        if code:
+            raise Refused(code, f"{what} group {self._group!r}")
+
+    async def _share(self, node: int, said: tuple[int, bool, Mapping[str, Claim]]) -> bool:
+        """Deal out when this member leads, and take what it is given. False: join again."""
+        generation, leads, claims = said
+        plan: list[tuple[str, bytes]] = []
+        if leads:
+            channels = {channel for claim in claims.values() for channel in claim.channels}
+            await self._client.refresh()
+            dealt = assigned(claims, self._holder.widths(channels))
+            plan = [(member, self._assignment(units)) for member, units in dealt.items()]
+        began = time.monotonic()
+        request = SyncGroupRequest(self._group, generation, self.member_id, self._instance, plan)
+        patience = self._options.lease + self._client.timeout
+        answer = await self._client.ask(node, request, lane=self._lane, timeout=patience)
+        if answer.error_code == _JOINING:
+            return False
+        if answer.error_code in _NOT_A_MEMBER:
+            self.expelled()
+            return False
+        self._check(answer.error_code, "joining")
+        self._answered = began
+        self.rebalances += 1
+        units = _units(answer.member_assignment)
+        await self._holder.given(units, generation, began)
+        self.joined.set()
+        return True
+
+    def _assignment(self, units: list[Unit]) -> bytes:
+        """With the topics, for who looks with Kafka's tools; what counts are the units."""
+        places = self._holder.places(units)
+        about = Claim(owned=tuple(units)).data()
+        encoded: bytes = MemberAssignment(0, places, about).encode()
+        return encoded
+
+    # --- staying
+
+    async def _stay(self) -> None:
+        """Send heartbeats until it has to join again. Raises TransportError when it cannot tell
+        whether it is a member."""
+        while True:
+            try:
+                async with asyncio.timeout(self._beat):
+                    await self._again.wait()
+                return
+            except TimeoutError:
+                pass
+            if not await self._heartbeat():
+                return
+
+    async def _heartbeat(self) -> bool:
+        began = time.monotonic()
+        node = await self._client.coordinator(self._group)
+        request = HeartbeatRequest(self._group, self.generation, self.member_id)
+        said = await self._client.ask(node, request, lane=self._lane)
+        if said.error_code == 0:
+            self._answered = began
+            self._holder.alive(began)
+            return True
+        if said.error_code == _JOINING:
+            return False
+        if said.error_code in _NOT_A_MEMBER:
+            self.expelled()
+            return False
+        self._check(said.error_code, "staying in")
+        return True
+
+    async def leave(self) -> None:
+        """Tell the broker, so that others need not wait. A member with a name of its own is waited
+        for. Raises nothing but what cancels it."""
+        if self.generation < 0 or self._options.instance is not None:
+            return
+        try:
+            node = await self._client.coordinator(self._group)
+            await self._client.ask(
+                node, LeaveGroupRequest(self._group, self.member_id), lane=self._lane
+            )
+        except TransportError as error:
+            _log.info("group %r: left without a goodbye: %s", self._group, error)
+        self.generation = -1
+
+
+def claims_in(metadata: bytes | None) -> Claim:
+    """What a member said of itself, as the broker keeps it."""
+    return _claim(metadata)
+
+
+def _claim(metadata: bytes | None) -> Claim:
+    if not metadata:
+        return Claim()
+    said: Any = ProtocolMetadata.decode(metadata)
+    return Claim.of(said.user_data)
+
+
+def _units(assignment: bytes | None) -> list[Unit]:
+    if not assignment:
+        return []
+    said: Any = MemberAssignment.decode(assignment)
+    return list(Claim.of(said.user_data).owned)

@@ -1,0 +1,269 @@
+"""One member's time with one partition: what was fetched, what is lent, what may be committed."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from busway.transport import Address, Loan
+
+from ._notes import Note, ranges
+from ._wire import Read
+
+__all__ = ["AHEAD", "Record", "Tenure"]
+
+AHEAD = 1_000
+"""Records of one partition that are fetched before anybody asked for them."""
+_MOST = 8_192
+_QUICKLY = 0.1
+
+
+class Record(Protocol):
+    """One record as it was fetched: aiokafka's own object."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class _Held(NamedTuple):
+    due: float
+    offset: int
+    read: Read
+
+
+class Tenure:
+    """A partition of a topic that this member of the group has.
+
+    The rule of what is committed: records are taken in the order of their offsets, and ``position``
+    is the first that was taken and is not done; when all are, what comes next. So nothing is ever
+    committed above what is not finished, whatever gaps compaction or transactions left.
+
+    A tenure is revoked first (nothing of it starts any more, what runs may finish) and ended later
+    (nothing of it counts any more).
+    """
+
+    _step = 0
+    _asked_at = 0.0
+
+    def __init__(
+        self, topic: str, number: int, address: Address, fence: int, position: int, note: Note
+    ) -> None:
+        self.topic = topic
+        self.number = number
+        self.address = address
+        self.fence = fence
+        self.loan = Loan(fence)
+        self.next = position
+        """The offset that is fetched next."""
+        self.end = 0
+        """The broker's end of the partition, as it last said."""
+        self.fetched: deque[Record] = deque()
+        self.committed = position
+        self.dirty = False
+        """Something may be committed that is not."""
+        self.given_up = False
+        self.leaving = False
+        """It goes to somebody else."""
+        self.ended = False
+        self.reserved = position
+        """Nothing at or above it is handed out before the broker has heard of it."""
+        self.asked = position
+        """What is to be reserved."""
+        self.begun: dict[int, int] = {position + n: c for n, c in note.begun.items()}
+        self.suspect_below = position + note.handed if note.handed else 0
+        """What lies below it a member that died may have had."""
+        self._done_before = {position + n for a, b in note.done for n in range(a, b + 1)}
+        """By earlier owners, and not below ``position``: the next one shall hear of it, too."""
+        self._order: deque[int] = deque()
+        """Taken and not below ``position``, ascending; what is done stays behind what is not."""
+        self.open: set[int] = set()
+        """Taken and not done: lent, given back, or held."""
+        self.out: set[int] = set()
+        """Lent: taken, and neither done nor given back nor held."""
+        self._back: list[tuple[int, Read | Record]] = []
+        self._held: list[_Held] = []
+
+    # --- coming in
+
+    def add(self, records: Sequence[Record], after: int) -> None:
+        """Records that were fetched, and the offset behind the last that was looked at."""
+        self.next = after
+        if done := self._done_before:
+            records = [each for each in records if each.offset not in done]
+        self.fetched.extend(records)
+
+    def wants(self, window: int) -> bool:
+        """Whether more is to be fetched: never more than so many above what is not finished."""
+        return (
+            not self.leaving
+            and len(self.fetched) < AHEAD
+            and self.next - self.position < window
+            and len(self._held) < window
+        )
+
+    # --- handing out
+
+    def take(self) -> tuple[int, Read | Record] | None:
+        """The next to hand out: what was given back, what is due, then what is new. None: there is
+        nothing, or it has to be reserved first."""
+        if self._back:
+            back = heapq.heappop(self._back)
+            self.out.add(back[0])
+            return back
+        if not self.fetched:
+            return None
+        record = self.fetched[0]
+        offset = record.offset
+        if offset >= self.reserved:
+            self._reserve(offset)
+            return None
+        self.fetched.popleft()
+        self._order.append(offset)
+        self.open.add(offset)
+        self.out.add(offset)
+        return offset, record
+
+    def _reserve(self, offset: int) -> None:
+        """Ask for what is here, and for as much more as may come before the next time.
+
+        After a crash all of it is handled one by one, so it is no more than goes out in a moment:
+        where events are rare, nothing that is not here yet.
+        """
+        if self.asked > offset:
+            return  # the broker has not answered yet
+        now = time.monotonic()
+        quickly = now - self._asked_at < _QUICKLY
+        self._step = min(_MOST, self._step * 2 + 1) if quickly else 0
+        self._asked_at = now
+        last = self.fetched[-1].offset + 1 if self.fetched else offset
+        self.asked = min(last, offset + _MOST) + self._step
+
+    @property
+    def runs_short(self) -> bool:
+        """Whether to reserve more before it is needed."""
+        if not self._step or self.leaving or self.asked > self.reserved:
+            return False
+        first = self.fetched[0].offset if self.fetched else self.next
+        if first + self._step // 2 < self.reserved:
+            return False
+        self._reserve(max(first, self.asked))
+        return self.asked > self.reserved
+
+    def hold(self, offset: int, read: Read) -> None:
+        """Not due yet: it is handed out then, and holds nobody up."""
+        self.out.discard(offset)
+        heapq.heappush(self._held, _Held(read.due or 0.0, offset, read))
+
+    def due(self, now: float) -> bool:
+        """What is due goes out next. Whether there is any."""
+        found = False
+        while self._held and self._held[0].due <= now:
+            held = heapq.heappop(self._held)
+            heapq.heappush(self._back, (held.offset, held.read))
+            found = True
+        return found
+
+    @property
+    def next_due(self) -> float | None:
+        return self._held[0].due if self._held else None
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    @property
+    def suspects(self) -> bool:
+        """Whether the next to hand out is one."""
+        if self._back:
+            return self._back[0][0] < self.suspect_below
+        return bool(self.fetched) and self.fetched[0].offset < self.suspect_below
+
+    # --- coming back
+
+    def done(self, offset: int) -> bool:
+        """Finished. False: it was before, or this tenure has ended."""
+        if self.ended or offset not in self.out:
+            return False
+        self.out.remove(offset)
+        self.open.remove(offset)
+        self.begun.pop(offset, None)
+        self.dirty = True
+        order, open_ = self._order, self.open
+        while order and order[0] not in open_:
+            order.popleft()
+        return True
+
+    def give_back(self, offset: int, read: Read) -> bool:
+        """Unhandled: it goes out again, before what is new. False as in ``done``."""
+        if self.ended or offset not in self.out:
+            return False
+        self.out.remove(offset)
+        heapq.heappush(self._back, (offset, read))
+        return True
+
+    def give_all_back(self) -> None:
+        """Whoever held it is gone in good order: nothing of it was begun."""
+        self.given_up = True
+
+    def lose(self, offset: int) -> int:
+        """One that this tenure ended with; each counts once."""
+        if offset not in self.out:
+            return 0
+        self.out.discard(offset)
+        return 1
+
+    # --- committing
+
+    @property
+    def position(self) -> int:
+        """What may be committed."""
+        if self._order:
+            return self._order[0]
+        return self.fetched[0].offset if self.fetched else self.next
+
+    def note(self, *, handed: int) -> tuple[int, str]:
+        """The offset to commit, and the text beside it."""
+        position = self.position
+        done = [n - position for n in self._order if n not in self.open]
+        if self._done_before:
+            self._done_before = {n for n in self._done_before if n >= position}
+            done = sorted((*done, *(n - position for n in self._done_before)))
+        begun = {n - position: c for n, c in self.begun.items() if n >= position}
+        handed = max(handed, self.suspect_below if self.suspect_below > position else 0)
+        distance = max(0, handed - position)
+        text = Note(1, distance, tuple(ranges(done)), begun).text()
+        return position, text
+
+    @property
+    def lag(self) -> int:
+        """How many wait to be handed out, as far as is known."""
+        return max(0, self.end - self.next) + len(self.fetched) + len(self._back)
+
+    @property
+    def lent(self) -> int:
+        return 0 if self.given_up else len(self.out)
+
+    # --- its end
+
+    def revoke(self) -> None:
+        self.leaving = True
+        self.loan.revoke()
+
+    def renew(self) -> None:
+        """The broker agrees again, after a time in which nobody knew."""
+        self.loan = Loan(self.fence)
+
+    def end_it(self) -> None:
+        self.revoke()
+        self.ended = True

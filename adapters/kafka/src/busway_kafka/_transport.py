@@ -1,0 +1,203 @@
+"""Kafka as the bus sees it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
+
+import anyio
+import msgspec
+from aiokafka.protocol.admin import DescribeGroupsRequest
+
+from busway import OptionError, TransportError
+from busway.codec import JsonCodec
+from busway.transport import (
+    Address,
+    Feed,
+    Group,
+    NotWritten,
+    Outcome,
+    Outgoing,
+    Purpose,
+)
+
+from ._assigning import Claim
+from ._client import Client
+from ._deferring import Early
+from ._errors import checked
+from ._feed import KafkaFeed
+from ._membership import claims_in
+from ._names import Names
+from ._options import COMPRESSIONS, Options
+from ._powers import Powers
+from ._producing import Producer
+from ._sending import Sending
+from ._topics import Topics
+from ._url import parse
+
+__all__ = ["KafkaTransport", "open_kafka"]
+
+_log = logging.getLogger("busway.kafka")
+
+
+class KafkaTransport(Powers):
+    """The bus between processes, on Kafka.
+
+    It runs on asyncio. Every call but ``receive`` ends within ``options.timeout`` seconds.
+    """
+
+    holds: Literal[True] = True
+
+    def __init__(self, given: Options | str, /, **own: Any) -> None:
+        """``given`` is a URL or ``Options``; beside a URL stands what it has no room for
+        (``ssl_context``, ``token_provider``), and any option. Raises OptionError."""
+        if isinstance(given, str):
+            given = parse(given, **own)
+        elif own:
+            raise OptionError(f"{', '.join(own)}: say it in the Options, or give a URL")
+        options = self.options = given
+        self.names = Names(options.prefix, options.follow)
+        self.client = Client(options)
+        compression = COMPRESSIONS.index(options.compression or "none")
+        self.producer = Producer(self.client, compression, options.max_size)
+        self.topics = Topics(self.client, options, self.names, self._made)
+        self.feeds: set[KafkaFeed] = set()
+        """Open in this process."""
+        super().__init__(self.client, self.names, self.producer, lambda: self.feeds)
+        self._encoder = JsonCodec()
+        self._users = 0
+        self._opening = anyio.Lock()
+        self._lanes = itertools.count(1)
+        self._sending = Sending(self.client, options, self.names, self.topics, self.producer)
+
+    def __repr__(self) -> str:
+        return f"<KafkaTransport {self.options.where}>"
+
+    async def __aenter__(self) -> KafkaTransport:
+        async with self._opening:
+            if self._users == 0:
+                await self._open()
+            self._users += 1
+        return self
+
+    async def _open(self) -> None:
+        try:
+            with anyio.fail_after(self.options.timeout):
+                await self.client.open()
+                await self.topics.ensure_meta()
+        except TimeoutError:
+            await self.client.close()
+            where, limit = self.options.where, self.options.timeout
+            raise TransportError(f"{where}: no answer within {limit:g} s") from None
+        except BaseException:
+            await self.client.close()
+            raise
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._users -= 1
+        if self._users == 0:
+            with anyio.CancelScope(shield=True):
+                await self.producer.close()
+                await self.client.close()
+
+    # --- sending
+
+    async def send(self, items: Sequence[Outgoing], /, *, timeout: float) -> Sequence[Outcome]:
+        if not self._users:
+            closed = TransportError("the transport is not open", retryable=False)
+            return [NotWritten(closed) for _ in items]
+        return await self._sending.send(items, timeout)
+
+    async def _send_later(self, group: str, early: Sequence[Early]) -> Sequence[Outcome]:
+        """What is early goes to the tiers of its group."""
+        items = [
+            Outgoing(
+                what.content,
+                Address(tenure.address.channel, Purpose.RETRY, group),
+                self._encoder,
+                what.attempt,
+                what.due,
+                what.story,
+            )
+            for tenure, _, what in early
+        ]
+        return await self._sending.send(items, self.options.timeout, put_off=True)
+
+    def _made(self) -> None:
+        for feed in self.feeds:
+            feed.nudge()
+
+    # --- listening
+
+    def listen(self, group: Group, /) -> AbstractAsyncContextManager[Feed]:
+        return self._listen(group)
+
+    @asynccontextmanager
+    async def _listen(self, group: Group) -> AsyncGenerator[KafkaFeed]:
+        if not group.member:
+            group = msgspec.structs.replace(group, member=uuid.uuid4().hex)
+
+        async def send(early: Sequence[Early]) -> Sequence[Outcome]:
+            return await self._send_later(group.name, early)
+
+        feed = KafkaFeed(
+            self.client,
+            self.options,
+            self.names,
+            group,
+            send,
+            self.topics.ensure,
+            str(next(self._lanes)),
+        )
+        try:
+            with anyio.fail_after(self.options.timeout):
+                await feed.open()
+            self.feeds.add(feed)
+            yield feed
+        except TimeoutError:
+            if feed in self.feeds:
+                raise
+            raise TransportError(f"{self.options.where}: no answer in time") from None
+        finally:
+            self.feeds.discard(feed)
+            await feed.close()
+            if not group.durable:
+                await self.forget(group.name)
+
+    # --- powers
+
+    async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
+        claims = await self.claims(group.name)
+        told = {claim.member: claim.patterns for claim in claims if claim.member}
+        return {**told, group.member: group.patterns}
+
+    async def claims(self, group: str) -> list[Claim]:
+        """What the living members of a group say of themselves."""
+        name = self.names.group(group)
+        node = await self.client.coordinator(name)
+        said = await self.client.ask(node, DescribeGroupsRequest([name]))
+        found: list[Claim] = []
+        for code, *_, members in said.groups:
+            checked(code, f"asking for the members of group {group!r}")
+            found.extend(claims_in(each[3]) for each in members)
+        return found
+
+    async def location(self) -> str:
+        await self.client.refresh()
+        return f"kafka:{self.client.cluster_id}:{self.options.prefix}"
+
+    def report(self) -> Mapping[str, int]:
+        return {
+            **self.producer.counters,
+            "rebalances": sum(feed.membership.rebalances for feed in self.feeds),
+            "lost_leases": sum(feed.lost for feed in self.feeds),
+        }
+
+
+def open_kafka(url: str, /, **given: Any) -> KafkaTransport:
+    """Raises OptionError."""
+    return KafkaTransport(url, **given)

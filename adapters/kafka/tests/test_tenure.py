@@ -1,0 +1,193 @@
+"""What one owner of a partition hands out, and what may be committed of it."""
+
+from __future__ import annotations
+
+from busway_kafka._notes import Note
+from busway_kafka._tenure import Tenure
+from busway_kafka._wire import Read
+from busway_kafka._wire import read as read_bytes
+
+from .records import Fetched, owner
+
+__all__: list[str] = []
+
+
+def read(due: float | None = None) -> Read:
+    return read_bytes(None, b"{", [])._replace(due=due)
+
+
+def took(tenure: Tenure, count: int) -> list[int]:
+    tenure.reserved = 10_000
+    return [taken[0] for _ in range(count) if (taken := tenure.take()) is not None]
+
+
+def test_nothing_is_committed_above_what_is_not_finished() -> None:
+    tenure = owner(0, None, 0, 1, 2, 3)
+    assert took(tenure, 4) == [0, 1, 2, 3]
+    assert tenure.done(1)
+    assert tenure.done(3)
+    assert tenure.position == 0
+    assert tenure.done(0)
+    assert tenure.position == 2
+    assert tenure.done(2)
+    assert tenure.position == 4
+
+
+def test_what_was_not_taken_is_not_committed() -> None:
+    tenure = owner(0, None, 0, 1, 2)
+    took(tenure, 1)
+    tenure.done(0)
+    assert tenure.position == 1
+
+
+def test_offsets_that_are_missing_hold_nothing_up() -> None:
+    tenure = owner(0, None, 3, 9, 27)
+    assert tenure.position == 3
+    assert took(tenure, 3) == [3, 9, 27]
+    tenure.done(9)
+    tenure.done(3)
+    assert tenure.position == 27
+    tenure.done(27)
+    assert tenure.position == 28
+
+
+def test_what_is_given_back_goes_out_before_what_is_new_in_its_order() -> None:
+    tenure = owner(0, None, 0, 1, 2, 3)
+    took(tenure, 3)
+    assert tenure.give_back(2, read())
+    assert tenure.give_back(0, read())
+    assert took(tenure, 3) == [0, 2, 3]
+    assert tenure.position == 0
+
+
+def test_each_is_done_once() -> None:
+    tenure = owner(0, None, 0)
+    took(tenure, 1)
+    assert tenure.done(0)
+    assert not tenure.done(0)
+    assert not tenure.give_back(0, read())
+
+
+def test_what_is_not_lent_is_not_done() -> None:
+    tenure = owner(0, None, 0)
+    took(tenure, 1)
+    tenure.give_back(0, read())
+    assert not tenure.done(0)
+    assert tenure.position == 0
+
+
+def test_nothing_counts_after_its_end_and_what_was_lent_is_lost_once() -> None:
+    tenure = owner(0, None, 0)
+    took(tenure, 1)
+    tenure.end_it()
+    assert tenure.loan.revoked
+    assert not tenure.done(0)
+    assert not tenure.give_back(0, read())
+    assert tenure.lose(0) == 1
+    assert tenure.lose(0) == 0
+
+
+def test_what_is_held_goes_out_when_it_is_due_and_is_not_committed_before() -> None:
+    tenure = owner(0, None, 0, 1)
+    took(tenure, 2)
+    tenure.hold(0, read(due=50.0))
+    tenure.done(1)
+    assert (tenure.lent, tenure.held, tenure.next_due, tenure.position) == (0, 1, 50.0, 0)
+    assert not tenure.due(49.0)
+    assert took(tenure, 1) == []
+    assert tenure.due(50.0)
+    assert took(tenure, 1) == [0]
+
+
+def test_nothing_is_handed_out_before_it_is_reserved() -> None:
+    tenure = owner(5, None, 5, 6)
+    assert tenure.take() is None
+    assert tenure.asked == 7
+    tenure.reserved = tenure.asked
+    assert tenure.take() is not None
+    assert tenure.take() is not None
+    tenure.add([Fetched(7)], 8)
+    assert tenure.take() is None
+
+
+def test_who_begins_where_nobody_was_has_no_suspects() -> None:
+    assert not owner(5, None, 5, 6).suspects
+
+
+def test_what_a_dead_owner_may_have_had_is_suspect_and_nothing_else() -> None:
+    before = owner(0, None, 0, 1, 2)
+    took(before, 1)
+    position, note = before.note(handed=2)
+    after = owner(position, note, 0, 1, 2)
+    assert after.suspects
+    assert took(after, 1) == [0]
+    assert after.suspects
+    assert took(after, 1) == [1]
+    assert not after.suspects
+
+
+def test_a_suspect_that_is_given_back_is_one_still() -> None:
+    after = owner(0, Note(1, 1).text(), 0, 1)
+    took(after, 1)
+    assert not after.suspects
+    after.give_back(0, read())
+    assert after.suspects
+
+
+def test_what_a_dead_owner_had_done_is_not_handed_out_again() -> None:
+    before = owner(0, None, 0, 1, 2, 3)
+    took(before, 3)
+    before.done(1)
+    before.done(2)
+    position, note = before.note(handed=4)
+    after = owner(position, note, *range(100))
+    assert took(after, 3) == [0, 3, 4]
+
+
+def test_the_owner_after_the_next_hears_of_it_too() -> None:
+    before = owner(0, None, 0, 1, 2, 3)
+    took(before, 3)
+    before.done(1)
+    position, note = before.note(handed=4)
+    second = owner(position, note, 0, 1, 2, 3)
+    took(second, 2)
+    second.done(2)
+    third = owner(*second.note(handed=4), 0, 1, 2, 3)
+    assert took(third, 4) == [0, 3]
+
+
+def test_who_leaves_in_good_order_leaves_no_suspects_and_what_is_done_stays_done() -> None:
+    before = owner(0, None, 0, 1, 2)
+    took(before, 3)
+    before.done(1)
+    before.give_back(0, read())
+    before.give_back(2, read())
+    after = owner(*before.note(handed=0), 0, 1, 2)
+    assert not after.suspects
+    assert took(after, 3) == [0, 2]
+
+
+def test_suspects_stay_so_when_their_owner_leaves_before_they_were_begun() -> None:
+    second = owner(0, Note(1, 3).text(), 0, 1, 2, 3)
+    third = owner(*second.note(handed=0), 0, 1, 2, 3)
+    assert took(third, 2) == [0, 1]
+    assert third.suspects
+
+
+def test_how_often_one_was_begun_alone_is_told_until_it_is_done() -> None:
+    before = owner(7, None, 7, 8)
+    took(before, 2)
+    before.begun[8] = 2
+    after = owner(*before.note(handed=9), 7, 8)
+    assert after.begun == {8: 2}
+    took(after, 2)
+    after.done(8)
+    assert after.begun == {}
+
+
+def test_no_more_is_fetched_than_fits_above_what_is_not_finished() -> None:
+    tenure = owner(0, None, *range(10))
+    assert not tenure.wants(10)
+    assert tenure.wants(11)
+    tenure.revoke()
+    assert not tenure.wants(11)

@@ -1,0 +1,124 @@
+"""Topics are made when they are missing, once, and with what the events in them need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.protocol.admin import DescribeConfigsRequest
+
+from busway import OptionError, TransportError
+from busway.transport import Address, Purpose
+
+from .kafka_world import World, world
+
+pytestmark = pytest.mark.anyio
+
+ORDER = Address("order")
+
+
+@pytest.fixture
+async def here(kafka_url: str) -> AsyncIterator[World]:
+    async with world(kafka_url, partitions=3, retention="2d") as made:
+        yield made
+
+
+async def settings(here: World, topic: str) -> dict[str, str]:
+    """What was said when it was made."""
+    request = DescribeConfigsRequest([(2, topic, None)])
+    said = await here.client.ask(None, request)
+    ((code, _, _, _, entries),) = said.resources
+    assert not code
+    by_topic = 1
+    return {name: value for name, value, _, source, *_ in entries if source == by_topic}
+
+
+async def test_a_topic_of_events_has_the_partitions_and_the_retention_of_the_url(
+    here: World,
+) -> None:
+    topic, width = await here.topics.ensure(ORDER)
+    assert (topic, width) == (f"{here.options.prefix}order", 3)
+    assert await settings(here, topic) == {"cleanup.policy": "delete", "retention.ms": "172800000"}
+
+
+async def test_what_a_group_tries_again_never_expires_and_lies_beside_its_events(
+    here: World, kafka_url: str
+) -> None:
+    await here.topics.ensure(ORDER)
+    async with world(kafka_url, here.options.prefix, partitions=7) as there:
+        for address, tier, wanted in (
+            # One at least for each of a few members: they pass on what another has a handler for.
+            (Address("order", Purpose.RETRY, "billing"), "1h", 4),
+            (Address("order", Purpose.REPLY, "billing"), "now", 3),
+        ):
+            topic, width = await there.topics.ensure(address, tier)
+            assert width == wanted, "as the events have, whatever this process would make"
+            assert await settings(there, topic) == {
+                "cleanup.policy": "delete",
+                "max.message.bytes": "1131072",
+                "retention.bytes": "-1",
+                "retention.ms": "-1",
+            }
+
+
+async def test_dead_letters_lie_in_one_partition_that_is_compacted(here: World) -> None:
+    topic, width = await here.topics.ensure(Address("order", Purpose.DEAD, "billing"))
+    assert width == 1
+    said = await settings(here, topic)
+    assert said == {"cleanup.policy": "compact", "max.message.bytes": "1131072"}
+
+
+async def test_what_all_have_to_agree_on_is_compacted(here: World) -> None:
+    await here.topics.ensure_meta()
+    assert here.client.partitions(here.names.meta) == 1
+    assert await settings(here, here.names.meta) == {"cleanup.policy": "compact"}
+
+
+async def test_many_may_make_a_topic_at_once(here: World, kafka_url: str) -> None:
+    async with (
+        world(kafka_url, here.options.prefix, partitions=3) as two,
+        world(kafka_url, here.options.prefix, partitions=3) as three,
+    ):
+        for number in range(5):
+            address = Address(f"c{number}")
+            asked = [each.topics.ensure(address) for each in (here, two, three) * 4]
+            told = await asyncio.gather(*asked)
+            assert set(told) == {(here.names.topic(address), 3)}
+            for each in (here, two, three):
+                leaders = each.client.leaders[here.names.topic(address)]
+                assert all(leader >= 0 for leader in leaders.values())
+
+
+async def test_where_none_is_to_be_made_the_error_says_how_to(here: World, kafka_url: str) -> None:
+    letters = Address("order", Purpose.DEAD, "my group")
+    async with world(
+        kafka_url, here.options.prefix, create="never", replication=1, partitions=5
+    ) as there:
+        with pytest.raises(OptionError) as refusal:
+            await there.topics.ensure(letters)
+        topic = there.names.topic(letters)
+        (server,) = there.options.servers
+        assert (
+            f"kafka-topics.sh --bootstrap-server {server} --create --topic '{topic}' "
+            "--partitions 1 --replication-factor 1 --config cleanup.policy=compact"
+        ) in str(refusal.value)
+        await here.topics.ensure(letters)
+        assert await there.topics.ensure(letters) == (topic, 1)
+
+
+async def test_more_replicas_than_brokers_are_an_error_that_says_so(
+    here: World, kafka_url: str
+) -> None:
+    async with world(kafka_url, here.options.prefix, replication=3) as there:
+        with pytest.raises(TransportError, match=r"making topic '.*order' \(.*replicat") as refusal:
+            await there.topics.ensure(ORDER)
+        assert not refusal.value.retryable
+
+
+async def test_two_names_that_are_one_to_kafka_are_an_error_that_names_the_other(
+    here: World,
+) -> None:
+    await here.topics.ensure(Address("a.b"))
+    with pytest.raises(TransportError, match="collides with existing topic"):
+        await here.topics.ensure(Address("a_b"))
