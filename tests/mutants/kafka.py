@@ -1,0 +1,106 @@
+"""What keeps the promises on Kafka, each mechanism taken out. No server is needed."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+TESTS = "adapters/kafka/tests"
+TENURE = f"{TESTS}/test_tenure.py"
+PRODUCING = f"{TESTS}/test_producing.py"
+
+
+def _mutant(promise: str, module: str, line: str, instead: str, caught_by: str) -> Mutant:
+    return Mutant(promise, module, line, instead, caught_by, "adapters/kafka/src/busway_kafka")
+
+
+MUTANTS = [
+    _mutant(
+        "nothing is committed above what is not finished",
+        "_tenure.py",
+        "        while order and order[0] not in open_:\n",
+        "        while order:\n",
+        f"{TENURE}::test_nothing_is_committed_above_what_is_not_finished",
+    ),
+    _mutant(
+        "nothing is handed out before it is reserved",
+        "_tenure.py",
+        "        if offset >= self.reserved:\n",
+        "        if False:\n",
+        f"{TENURE}::test_nothing_is_handed_out_before_it_is_reserved",
+    ),
+    _mutant(
+        "what a dead owner may have had is suspect",
+        "_tenure.py",
+        "position + note.handed if note.handed else 0",
+        "0",
+        f"{TENURE}::test_what_a_dead_owner_may_have_had_is_suspect_and_nothing_else",
+    ),
+    _mutant(
+        "what a dead owner had done is not handed out again",
+        "_tenure.py",
+        "        if done := self._done_before:\n",
+        "        if done := set[int]():\n",
+        f"{TENURE}::test_what_a_dead_owner_had_done_is_not_handed_out_again",
+    ),
+    _mutant(
+        "the first note of an owner says what earlier ones did",
+        "_tenure.py",
+        "            done = sorted((*done, *(n - position for n in self._done_before)))\n",
+        "",
+        f"{TENURE}::test_the_owner_after_the_next_hears_of_it_too",
+    ),
+    _mutant(
+        "nothing counts after the end of a tenure",
+        "_tenure.py",
+        "        if self.ended or offset not in self.out:\n            return False\n"
+        "        self.out.remove(offset)\n        self.open",
+        "        if offset not in self.out:\n            return False\n"
+        "        self.out.remove(offset)\n        self.open",
+        f"{TENURE}::test_nothing_counts_after_its_end_and_what_was_lent_is_lost_once",
+    ),
+    _mutant(
+        "what moves is withheld until its owner lets go",
+        "_assigning.py",
+        "        if owners.get(unit, member) == member:\n",
+        "        if True:\n",
+        f"{TESTS}/test_assigning.py::test_what_moves_is_withheld_until_its_owner_lets_go",
+    ),
+    _mutant(
+        "of two that claim a unit the later one has it",
+        "_assigning.py",
+        "max(owners.get(unit, mine), mine)",
+        "min(owners.get(unit, mine), mine)",
+        f"{TESTS}/test_assigning.py::test_of_two_that_say_they_have_it_the_later_one_does",
+    ),
+    _mutant(
+        "what a transaction took back is left out",
+        "_fetching.py",
+        "if batch.is_transactional and batch.producer_id in taken_back:",
+        "if False:",
+        f"{TESTS}/test_records.py::test_what_a_transaction_took_back_is_left_out",
+    ),
+    _mutant(
+        "a number that was given up is not used for something else",
+        "_producing.py",
+        "        if self._identity == partition.identity:\n            self._identity = None\n"
+        "        partition.batch = None\n",
+        "        partition.batch = None\n",
+        f"{PRODUCING}::test_a_number_that_was_given_up_is_not_used_for_something_else",
+    ),
+    _mutant(
+        "what may have been written is not written again as another",
+        "_producing.py",
+        "        if batch.perhaps:\n            # An earlier",
+        "        if False:\n            # An earlier",
+        f"{PRODUCING}::test_what_may_have_been_written_is_not_written_again_as_another",
+    ),
+    _mutant(
+        "what was given up before it was sent is never written",
+        "_producing.py",
+        "            if entry.outcome is None and not batch.add(entry):\n",
+        "            if not batch.add(entry):\n",
+        f"{PRODUCING}::test_what_was_given_up_before_it_was_sent_is_never_written",
+    ),
+]

@@ -1,0 +1,22 @@
+"""Each mechanism of the adapter for Kafka has a test that fails without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from .kafka import MUTANTS
+from .mutant import Mutant
+from .outcomes import Outcomes, outcomes
+
+__all__ = ["outcomes"]
+
+# In its turn: several run side by side.
+pytestmark = pytest.mark.timeout(150)
+
+TESTS_FAILED = 1  # pytest's exit status; 2 and more are errors, 5 is nothing collected
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.promise)
+def test_a_test_notices_that_it_is_gone(mutant: Mutant, outcomes: Outcomes) -> None:
+    status, printed = outcomes[mutant.promise].result()
+    assert status == TESTS_FAILED, printed[-3000:]
