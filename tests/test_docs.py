@@ -4,7 +4,7 @@ The blocks of one document are one program, from top to bottom, in a process of 
 page can build on what it showed before. ``<!-- new program -->`` between two blocks begins
 another one. Each docstring is a document. There is no way to exclude a Python block.
 
-Where a program names a Redis by one of the addresses of ``SERVERS``, it gets a real one, empty.
+Where a program names a server by one of the addresses of ``SERVERS``, it gets a real one, empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import CodeBlockParser
 
-from tests.servers import RedisCluster, RedisSentinel, RedisServer
+from tests.emptying import emptied
+from tests.servers import KafkaServer, RedisCluster, RedisSentinel, RedisServer
 from tests.servers.plugin import started_or_skip
 
 __all__: list[str] = []
@@ -48,6 +49,7 @@ SHOWN = {
     "console",
     "dockerfile",
     "ini",
+    "java",
     "javascript",
     "json",
     "makefile",
@@ -138,6 +140,17 @@ def documents_redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def documents_kafka() -> Iterator[KafkaServer]:
+    with started_or_skip(KafkaServer) as server:
+        yield server
+
+
+def _kafka(request: pytest.FixtureRequest) -> str:
+    server: KafkaServer = request.getfixturevalue("documents_kafka")
+    return emptied(server).servers
+
+
 def _single(request: pytest.FixtureRequest) -> str:
     server: RedisServer = request.getfixturevalue("documents_redis")
     server.command("FLUSHALL")
@@ -160,6 +173,7 @@ def _cluster(request: pytest.FixtureRequest) -> str:
 
 SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "localhost:6379": _single,
+    "localhost:9092": _kafka,
     "sentinel-1:26379,sentinel-2:26379,sentinel-3:26379/mymaster": _sentinels,
     "node-1:6379,node-2:6379,node-3:6379": _cluster,
 }
