@@ -91,15 +91,17 @@ class Committer:
                 self._hurry.clear()
                 wanted, self._wanted = self._wanted, {}
                 waiting, self._waiting = self._waiting, []
-                problem: TransportError | None = None
+                # Whatever ends this, whoever waits is told.
+                problem: TransportError | None = TransportError("the group was left")
                 try:
                     await self._insist(list(wanted))
-                    pause = 0.0
+                    problem, pause = None, 0.0
                 except TransportError as error:
                     problem = error
                     pause = min(1.0, pause * 2 + _BACKOFF)
                     self._wanted.update(dict.fromkeys(t for t in wanted if not t.ended))
-                self._tell(problem, waiting)
+                finally:
+                    self._tell(problem, waiting)
         finally:
             self._task = None
 

@@ -42,6 +42,7 @@ class KafkaFeed:
     lost = 0
     dead = False
     _problem: TransportError | None = None
+    _mistake: BaseException | None = None
     _turn = 0
 
     def __init__(
@@ -90,6 +91,8 @@ class KafkaFeed:
             asyncio.create_task(self._watch()),
             asyncio.create_task(self._defer.run()),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         # Others may have to finish first, which may take longer: it is a member then all the same.
         with anyio.move_on_after(self.options.timeout):
             await self.membership.joined.wait()
@@ -113,6 +116,13 @@ class KafkaFeed:
         self.holdings.expelled()
         self.client.close_lane(f"group {self._lane}")
         self.client.close_lane(f"fetch {self._lane}")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of them ends by itself. One that does is a mistake of ours, which the bus shall hear
+        of: without it this member would stand still and look well."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._mistake = error
+            self._arrived.set()
 
     async def _watch(self) -> None:
         """See what topics there are, now and again, and when somebody says so."""
@@ -183,8 +193,8 @@ class KafkaFeed:
             tenures = self._asked()
             found: list[Delivery] = []
             for tenure in tenures:
-                if tenure.held and tenure.due(now):
-                    pass
+                if tenure.held:
+                    tenure.due(now)
                 if len(found) < limit:
                     self._take_from(tenure, limit - len(found), now, found)
             if found:
@@ -192,6 +202,8 @@ class KafkaFeed:
                 return found
             if suspect := await self._suspecting.next(tenures, now):
                 return [suspect]
+            if self._mistake is not None:
+                raise self._mistake
             self.fetcher.look()
             if short := [t for t in tenures if t.asked > t.reserved and not t.leaving]:
                 await self.committer.commit(short)

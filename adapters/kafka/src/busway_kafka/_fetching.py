@@ -57,6 +57,7 @@ class Fetcher:
         self._broken = broken
         self._look = asyncio.Event()
         self._polls: dict[int, asyncio.Task[None]] = {}
+        self._mistake: Exception | None = None
         self._asked: dict[int, tuple[int, frozenset[Tenure]]] = {}
 
     def look(self) -> None:
@@ -78,6 +79,8 @@ class Fetcher:
             while True:
                 self._look.clear()
                 wanted = self._by_node()
+                if self._mistake is not None:
+                    raise self._mistake
                 for node in wanted:
                     if node is not None and node not in self._polls:
                         self._polls[node] = asyncio.create_task(self._poll(node))
@@ -120,6 +123,8 @@ class Fetcher:
                 self._asked[node] = wait, frozenset(wanted)
                 if not await self._ask(node, wanted, wait):
                     await asyncio.sleep(_BACKOFF)
+        except Exception as error:  # of ours: ``run`` ends with it
+            self._mistake = error
         finally:
             self._asked.pop(node, None)
             del self._polls[node]

@@ -176,15 +176,21 @@ class Holdings:
             self._marked = True
         if not places:
             return
+        generation = self.generation
         far = await committed(self._client, self.kafka_id, places)
+        if generation != self.generation:
+            return  # somebody else may have had them meanwhile: what was asked is old
         begun: list[Tenure] = []
         for topic, numbers in places.items():
             found = self._names.address_of(topic)
             assert found is not None
             for number in numbers:
                 where = topic, number
-                offset, text = far.get(where, (self._starts.get(where, 0), ""))
                 unit = found[0].channel, number
+                # Meanwhile it may have been begun with, or have to be let go of.
+                if where in self.tenures or unit in self._leaving or unit not in self.units:
+                    continue
+                offset, text = far.get(where, (self._starts.get(where, 0), ""))
                 tenure = Tenure(topic, number, found[0], self.units[unit], offset, Note.of(text))
                 self.tenures[where] = tenure
                 begun.append(tenure)

@@ -33,6 +33,8 @@ _ELSEWHERE = frozenset({14, 15, 16})
 _JOINING = 27
 _NAMED = 79
 _NOT_A_MEMBER = frozenset({22, 25, 82})
+_AT_ONCE = 2
+"""Tries to join that need no wait between: the broker gives a name first, or others came, too."""
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -120,12 +122,17 @@ class Membership:
 
     async def _join(self) -> None:
         """Raises TransportError."""
+        tries = 0
         while True:
             self._again.clear()
             node = await self._client.coordinator(self._group)
             said = await self._ask_to_join(node)
             if said is not None and await self._share(node, said):
                 return
+            tries += 1
+            if tries > _AT_ONCE:
+                # Two of one ``instance``, say, that put each other out.
+                await asyncio.sleep(_BACKOFF[min(tries - _AT_ONCE, len(_BACKOFF)) - 1])
 
     async def _ask_to_join(self, node: int) -> tuple[int, bool, Mapping[str, Claim]] | None:
         options = self._options

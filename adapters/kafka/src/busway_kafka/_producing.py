@@ -9,6 +9,7 @@ sent with the same one until a broker has said what became of it: so that it is 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from ._deadlines import Deadlines
 from ._errors import NotSent, Refused, checked
 
 __all__ = ["Producer"]
+
+_log = logging.getLogger("busway.kafka")
 
 _LANE = "produce"
 # None is what the protocol has; aiokafka's types have not.
@@ -170,6 +173,7 @@ class Producer:
 
     async def _send_to(self, node: int) -> None:
         tries = 0
+        batches: list[tuple[_Partition, Batch]] = []
         try:
             while batches := await self._next(node):
                 worked = await self._exchange(node, batches)
@@ -177,6 +181,13 @@ class Producer:
                 if tries:
                     self.counters["resent_batches"] += len(batches)
                     await self._look_for_leaders(tries)
+        except Exception as error:  # a codec that is missing, or a mistake of ours
+            _log.exception("what was to be written could not be")
+            for partition, batch in batches:
+                for entry in batch:
+                    entry.fail(error)
+                self._abandon(partition)
+                self._again(partition)
         finally:
             del self._tasks[node]
             if self._ready and self._router is None:
@@ -241,8 +252,9 @@ class Producer:
         """Send them and judge the answers. False: some of it has to be tried again."""
         topics: dict[str, list[tuple[int, bytes]]] = {}
         for partition, batch in batches:
-            batch.sent()
             topics.setdefault(partition.topic, []).append((partition.number, batch.data()))
+        for _, batch in batches:
+            batch.sent()
         timeout = self._client.timeout
         request = ProduceRequest(None, -1, int(timeout * 1000), list(topics.items()))
         try:

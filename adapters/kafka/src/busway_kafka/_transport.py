@@ -171,7 +171,8 @@ class KafkaTransport(Powers):
     # --- powers
 
     async def announce(self, group: Group, /) -> Mapping[str, tuple[str, ...]]:
-        claims = await self.claims(group.name)
+        async with self._in_time():
+            claims = await self.claims(group.name)
         told = {claim.member: claim.patterns for claim in claims if claim.member}
         return {**told, group.member: group.patterns}
 
@@ -187,7 +188,8 @@ class KafkaTransport(Powers):
         return found
 
     async def location(self) -> str:
-        await self.client.refresh()
+        async with self._in_time():
+            await self.client.refresh()
         return f"kafka:{self.client.cluster_id}:{self.options.prefix}"
 
     def report(self) -> Mapping[str, int]:
