@@ -14,7 +14,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.memory_records import MemoryRecords
 
 from busway.transport import WRITTEN, NotWritten, Unknown
-from busway_kafka._batch import Entry
+from busway_kafka._batch import Batch, Entry
 from busway_kafka._errors import NotSent, Unanswered
 from busway_kafka._producing import Producer
 
@@ -197,3 +197,21 @@ async def test_a_number_that_was_given_up_is_not_used_for_something_else(
     for identity, sequence, [value] in broker.seen:
         used.setdefault((identity, sequence), set()).add(value)
     assert all(len(values) == 1 for values in used.values())
+
+
+async def test_what_a_codec_cannot_write_is_told_and_holds_up_nothing_behind_it(
+    broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(batch: Batch) -> bytes:
+        raise RuntimeError("no codec")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Batch, "data", missing)
+        entry = Entry("order", 0, b"k", b"lost", [])
+        began = time.monotonic()
+        [outcome] = await producer.write([entry], began + 30)
+    assert isinstance(outcome, NotWritten)
+    assert time.monotonic() - began < 10
+    entry = Entry("order", 0, b"k", b"next", [])
+    assert await producer.write([entry], time.monotonic() + 5) == [WRITTEN]
+    assert [values for _, _, values in broker.seen] == [[b"next"]]
