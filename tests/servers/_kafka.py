@@ -152,5 +152,8 @@ class KafkaServer(Process):
 
 
 def random_id() -> str:
-    """As Kafka gives one to a cluster."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    """As Kafka gives one: never with a dash first, which its tools take for an option."""
+    while True:
+        made = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not made.startswith("-"):
+            return made

@@ -17,6 +17,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from tests.servers import KafkaServer, ServerError
+from tests.servers._kafka import random_id
 from tests.servers._kafka_settings import QUICK
 from tests.servers._ports import free_ports
 from tests.servers.plugin import started_or_skip
@@ -127,6 +128,10 @@ def test_what_it_is_told_counts_before_our_settings() -> None:
         words = ["--bootstrap-server", server.servers, "--all", "--describe", "--broker", "1"]
         said = server.tool("kafka.admin.ConfigCommand", *words)
         assert re.search("group.min.session.timeout.ms=7000 ", said)
+
+
+def test_no_cluster_has_a_name_that_its_tools_take_for_an_option() -> None:
+    assert [made for made in (random_id() for _ in range(2_000)) if made.startswith("-")] == []
 
 
 def test_a_wrong_setting_is_named() -> None:
