@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["Mutant", "outcome_of"]
+__all__ = ["CORE", "Mutant", "compiled", "outcome_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Seconds. No test takes a tenth of it when nothing is wrong.
 PATIENCE = 15
+
+NOTHING_COLLECTED = 5  # pytest's exit status
+
+
+CORE = "src/busway"
 
 
 class Mutant(msgspec.Struct, frozen=True):
@@ -28,7 +35,7 @@ class Mutant(msgspec.Struct, frozen=True):
     instead: str
     caught_by: str
     """A pytest node id, or a file and a ``-k`` expression separated by a space."""
-    package: str = "src/busway"
+    package: str = CORE
     """Its folder, from the root of the repository."""
 
     def applied_to(self, source: Path) -> None:
@@ -42,32 +49,57 @@ class Mutant(msgspec.Struct, frozen=True):
         path.write_text(text.replace(self.line, self.instead))
 
 
-def outcome_of(mutant: Mutant, folder: Path) -> tuple[int, str]:
+IMPORT_ALL = """
+import importlib, pkgutil
+
+for name in {names}:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+def compiled(packages: Sequence[str], folder: Path) -> Path:
+    """Copies of packages as pytest compiles them. That takes longer than most of these tests, and a
+    copy of the copies has it done."""
+    source = folder / "src"
+    names = [Path(package).name for package in packages]
+    for package, name in zip(packages, names, strict=True):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / name, ignore=ignored)
+    (folder / "test_all.py").write_text(IMPORT_ALL.format(names=names))
+    (folder / "pytest.ini").write_text("[pytest]")
+    ran = _pytest(folder, source, "test_all.py", "--collect-only", write_bytecode=True)
+    assert ran.returncode == NOTHING_COLLECTED, ran.stdout + ran.stderr
+    return source
+
+
+def outcome_of(mutant: Mutant, packages: Path, folder: Path) -> tuple[int, str]:
     """Run the test over a changed copy of the package; pytest's exit status and what it printed."""
     source = folder / "src"
-    package = ROOT / mutant.package
-    shutil.copytree(package, source / package.name)
+    shutil.copytree(packages, source)
     mutant.applied_to(source)
     where, _, expression = mutant.caught_by.partition(" ")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", where]
     # What waits for something that the mutant never does is ended soon: that is noticed, too.
-    command += [f"--timeout={PATIENCE}", "-o", f"faulthandler_timeout={2 * PATIENCE}"]
+    words = ["-x", where, f"--timeout={PATIENCE}", "-o", f"faulthandler_timeout={2 * PATIENCE}"]
     if expression:
-        command += ["-k", expression]
-    ran = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**_environment(), "PYTHONPATH": str(source)},
+        words += ["-k", expression]
+    ran = _pytest(ROOT, source, *words)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def _pytest(
+    where: Path, source: Path, *words: str, write_bytecode: bool = False
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    own = {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "" if write_bytecode else "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
+        cwd=where,
+        env={**kept, **own},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    return ran.returncode, ran.stdout + ran.stderr
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1"}

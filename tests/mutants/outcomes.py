@@ -8,14 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from .mutant import Mutant, outcome_of
+from .mutant import CORE, Mutant, compiled, outcome_of
 
 __all__ = ["Outcomes", "outcomes"]
 
 Outcomes = dict[str, "Future[tuple[int, str]]"]
 
-# Most of the time of a mutant is spent waiting for what it never does: two for each core.
-SIDE_BY_SIDE = 2 * (os.cpu_count() or 1)
+# Most of the time of a mutant is spent waiting for what it never does: four for each core.
+SIDE_BY_SIDE = 4 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,15 @@ def outcomes(
 
     A module of tests imports this fixture, and takes each mutant as the parameter ``mutant``.
     """
+    mutants = list(asked_for(request))
+    # Their own packages, and what these are built on.
+    packages = sorted({CORE, *(mutant.package for mutant in mutants)})
+    source = compiled(packages, tmp_path_factory.mktemp("packages"))
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
     try:
         yield {
-            mutant.promise: pool.submit(outcome_of, mutant, tmp_path_factory.mktemp("mutant"))
-            for mutant in asked_for(request)
+            each.promise: pool.submit(outcome_of, each, source, tmp_path_factory.mktemp("mutant"))
+            for each in mutants
         }
     finally:
         pool.shutdown(cancel_futures=True)
