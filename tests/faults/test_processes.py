@@ -14,7 +14,6 @@ from tests.faults._events import Event
 from tests.faults._fleet import Worker
 from tests.faults._oracle import Verdict
 from tests.faults._recovery import resumptions, takeovers
-from tests.faults._run import Options, Run
 from tests.faults._scene import Scene
 from tests.servers import RedisServer
 from tests.servers.plugin import started_or_skip
@@ -182,18 +181,3 @@ async def test_sigterm_under_load_loses_nothing_and_repeats_nothing(
     assert [status for _, _, status in town.record.exits] == [0] * len(town.record.exits)
     if not any(each.kind == "lag" for each in town.record.faults):
         assert found.repeats.total == 0
-
-
-async def test_a_short_run_of_everything_keeps_every_promise(
-    server: RedisServer, tmp_path: Path
-) -> None:
-    """The order of each key over all processes, too: a channel is four streams."""
-    broker = OwnRedis(server, f"?lease={LEASE:g}s&shards=4&prefix={tmp_path.name}")
-    options = Options(
-        seconds=20, seed=20, producers=2, consumers=3, rate=150.0, every=1.0, poison=0.001
-    )
-    outcome = await Run(broker, tmp_path, options).carry_out()
-    assert outcome.ordered
-    assert outcome.verdict.violations == []
-    assert len(outcome.record.kills) >= 5
-    assert outcome.record.published > 1000

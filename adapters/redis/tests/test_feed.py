@@ -30,13 +30,17 @@ pytestmark = pytest.mark.anyio
 
 PATIENCE = 15.0
 LEASE = 1.2
+IMPATIENT = "&timeout=1s"
+"""Where a server that does not answer is waited for."""
 
 
 @asynccontextmanager
-async def entered(server: RedisServer, *, lease: float = LEASE) -> AsyncGenerator[RedisTransport]:
+async def entered(
+    server: RedisServer, *, lease: float = LEASE, options: str = ""
+) -> AsyncGenerator[RedisTransport]:
     """A transport with names of its own."""
     prefix = f"t{uuid.uuid4().hex[:8]}"
-    transport = open_redis(f"{server.url}?prefix={prefix}&lease={lease}s")
+    transport = open_redis(f"{server.url}?prefix={prefix}&lease={lease}s{options}")
     with anyio.fail_after(2 * PATIENCE):
         async with transport:
             yield transport
@@ -345,7 +349,10 @@ async def test_what_is_owed_is_not_handed_out_again_while_its_release_is_on_its_
     own_redis: RedisServer,
 ) -> None:
     """After a connection that broke, what is pending and was not seen is looked for."""
-    async with entered(own_redis, lease=60.0) as transport, transport.listen(group()) as feed:
+    async with (
+        entered(own_redis, lease=60.0, options=IMPATIENT) as transport,
+        transport.listen(group()) as feed,
+    ):
         await send(transport, 1)
         (delivery,) = await received(feed, 1)
         await feed.listening.die()

@@ -22,7 +22,7 @@ from busway_redis._source import Source
 from busway_redis._tending import Tending
 from tests.servers import RedisServer
 
-from .test_feed import PATIENCE, data, entered, group, pending, received, send
+from .test_feed import IMPATIENT, PATIENCE, data, entered, group, pending, received, send
 
 __all__: list[str] = []
 
@@ -174,7 +174,10 @@ async def test_what_is_fetched_ahead_and_cannot_be_given_back_is_handed_out_befo
     own_redis: RedisServer,
 ) -> None:
     """Nobody asks for it while the server is away, and then its release is not answered."""
-    async with entered(own_redis, lease=LONG) as transport, transport.listen(group()) as feed:
+    async with (
+        entered(own_redis, lease=LONG, options=IMPATIENT) as transport,
+        transport.listen(group()) as feed,
+    ):
         await feed.listening.die()
         listening: Any = feed.listening
         tending = Tending(feed, listening._joining, listening._add)
