@@ -20,7 +20,8 @@ CORE := -n 2 --ignore=tests/faults --ignore=tests/mutants tests
 # One process: it runs them side by side itself, and each of two would run them all.
 MUTANTS := tests/mutants
 # These wait for servers most of their time: three processes, each with servers of its own.
-SIDE_BY_SIDE := -n 3 --dist loadfile adapters tests/faults
+# In this order: the files of faults are few tests that take long, and what is begun last is waited for.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder tests/faults adapters
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
