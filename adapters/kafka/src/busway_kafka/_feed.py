@@ -80,11 +80,13 @@ class KafkaFeed:
     # --- its life
 
     async def open(self) -> None:
-        """Join. Raises TransportError within the deadline when there is nobody."""
-        await self.client.refresh()
-        self.holdings.look()
-        await self.client.coordinator(self.holdings.kafka_id)
-        await self.holdings.find_start()
+        """Begin to join. Raises TransportError within the deadline when there is nobody.
+
+        It waits to be given something, and no longer than that deadline: whoever was killed is one
+        of the group until its lease is over, and nobody is given anything before.
+        """
+        deadline = anyio.current_time() + self.options.timeout
+        await self._find()
         self._tasks = [
             asyncio.create_task(self.membership.run()),
             asyncio.create_task(self.fetcher.run()),
@@ -93,9 +95,18 @@ class KafkaFeed:
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
-        # Others may have to finish first, which may take longer: it is a member then all the same.
-        with anyio.move_on_after(self.options.timeout):
+        with anyio.CancelScope(deadline=deadline):
             await self.membership.joined.wait()
+
+    async def _find(self) -> None:
+        try:
+            with anyio.fail_after(self.options.timeout):
+                await self.client.refresh()
+                self.holdings.look()
+                await self.client.coordinator(self.holdings.kafka_id)
+                await self.holdings.find_start()
+        except TimeoutError:
+            raise TransportError(f"{self.options.where}: no answer in time") from None
 
     async def close(self) -> None:
         """Leave. It raises nothing, and ends in time."""

@@ -154,14 +154,9 @@ class KafkaTransport(Powers):
             str(next(self._lanes)),
         )
         try:
-            with anyio.fail_after(self.options.timeout):
-                await feed.open()
+            await feed.open()
             self.feeds.add(feed)
             yield feed
-        except TimeoutError:
-            if feed in self.feeds:
-                raise
-            raise TransportError(f"{self.options.where}: no answer in time") from None
         finally:
             self.feeds.discard(feed)
             await feed.close()
