@@ -80,9 +80,10 @@ class KafkaCluster:
             each.pause()
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """SIGCONT, and wait until they have found each other again."""
         for each in self._awake():
             each.resume()
+        self.wait_until_whole()
 
     def node(self, number: int) -> KafkaServer:
         return self.nodes[number - 1]
