@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import anyio
 import pytest
 
 from busway.transport import Address, Group
+from busway_kafka._client import Client
 from busway_kafka._feed import KafkaFeed
 from busway_kafka._transport import KafkaTransport
 from busway_kafka._url import parse
@@ -42,3 +44,29 @@ async def test_who_joins_while_a_dead_one_is_still_a_member_waits_for_its_lease_
                         await second.ack([delivery])
                 finally:
                     await listening.__aexit__(None, None, None)
+
+
+async def test_a_channel_of_which_who_deals_out_hears_last_is_dealt_out_when_it_has_heard(
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    options = parse(kafka_url, prefix=prefix, partitions="1", metadata_age="200ms")
+    refresh, asked = Client.refresh, 0
+
+    async def hears_late(self: Client) -> None:
+        nonlocal asked
+        await refresh(self)
+        task = asyncio.current_task()
+        if task is not None and "Membership" in str(task.get_coro()) and asked < 4:
+            asked += 1
+            for topic in [each for each in self.leaders if each.startswith(f"{prefix}order")]:
+                del self.leaders[topic]
+
+    async with world(kafka_url, prefix, partitions="1") as here:
+        await here.send(Address("order"), "one")
+        monkeypatch.setattr(Client, "refresh", hears_late)
+        async with KafkaTransport(options) as transport, transport.listen(GROUP) as feed:
+            with anyio.fail_after(10):
+                (delivery,) = await feed.receive(1)
+            await feed.ack([delivery])
+    assert asked == 4

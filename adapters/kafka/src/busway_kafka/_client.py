@@ -58,6 +58,7 @@ class Client:
         self._options = options
         self._nodes: dict[int, tuple[str, int]] = {}
         self._controller = -1
+        self._teller: int | str | None = None
         self._connections: dict[tuple[int | str, str], _Connection] = {}
         self._dialling: dict[tuple[int | str, str], asyncio.Lock] = {}
         self._coordinators: dict[str, int] = {}
@@ -91,7 +92,7 @@ class Client:
     # --- asking
 
     async def ask(
-        self, node: int | None, request: Any, *, lane: str = "", timeout: float | None = None
+        self, node: int | str | None, request: Any, *, lane: str = "", timeout: float | None = None
     ) -> Any:
         """The answer of one broker (None: of any) to one request.
 
@@ -120,7 +121,7 @@ class Client:
                 raise unreachable(_place(connection), error) from error
             raise Unanswered(f"Kafka at {_place(connection)} did not answer: {error}") from error
 
-    def _chosen(self, node: int | None) -> int | str:
+    def _chosen(self, node: int | str | None) -> int | str:
         if node is not None:
             return node
         if self._nodes:
@@ -179,8 +180,11 @@ class Client:
         await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> None:
+        # Brokers hear of a topic one after another. By one alone, what was there stays there.
+        self._teller = self._chosen(self._teller if self._teller in self._nodes else None)
         try:
-            said = await self.ask(None, MetadataRequest(None, allow_auto_topic_creation=False))
+            request = MetadataRequest(None, allow_auto_topic_creation=False)
+            said = await self.ask(self._teller, request)
         except TransportError as error:
             if is_denied(error):
                 raise

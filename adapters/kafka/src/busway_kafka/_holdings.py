@@ -52,6 +52,7 @@ class Holdings:
         self.kafka_id = names.group(group.name)
         self._marker = Tenure(names.meta, 0, Address(names.meta), 0, 0, Note(1))
         self._marked = False
+        self._dealt: Mapping[str, int] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self._leaving: dict[Unit, asyncio.Task[None]] = {}
         self._finishing: set[asyncio.Task[None]] = set()
@@ -59,7 +60,8 @@ class Holdings:
     # --- what there is to read
 
     def look(self) -> bool:
-        """See which topics there are now. Whether there are other channels than before."""
+        """See which topics there are now. Whether there are other channels than before, or others
+        than were dealt out."""
         found: dict[str, list[str]] = {}
         for topic in self._client.leaders:
             channel = self._read_of(topic)
@@ -67,10 +69,11 @@ class Holdings:
                 found.setdefault(channel, []).append(topic)
         before = self.known
         self.known = {channel: tuple(sorted(topics)) for channel, topics in found.items()}
-        wider = any(self.widths([c]) != {c: w} for c, w in self._dealt.items() if c in self.known)
-        return set(before) != set(self.known) or wider
+        return set(before) != set(self.known) or self.widths(self._dealt) != self._dealt
 
-    _dealt: Mapping[str, int] = {}
+    def dealt(self, widths: Mapping[str, int]) -> None:
+        """So wide all channels of the group were when this member dealt them out."""
+        self._dealt = widths
 
     def _read_of(self, topic: str) -> str | None:
         """The channel to which a topic belongs for this group; None: it does not read it."""

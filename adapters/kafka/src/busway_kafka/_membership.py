@@ -35,6 +35,7 @@ _NAMED = 79
 _NOT_A_MEMBER = frozenset({22, 25, 82})
 _AT_ONCE = 2
 """Tries to join that need no wait between: the broker gives a name first, or others came, too."""
+_HEARSAY = (0.02, 0.1, 0.3)
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -46,6 +47,8 @@ class Holder(Protocol):
     def topics(self) -> list[str]: ...
 
     def widths(self, channels: set[str]) -> Mapping[str, int]: ...
+
+    def dealt(self, widths: Mapping[str, int]) -> None: ...
 
     def places(self, units: list[Unit]) -> list[tuple[str, list[int]]]: ...
 
@@ -168,8 +171,9 @@ class Membership:
         plan: list[tuple[str, bytes]] = []
         if leads:
             channels = {channel for claim in claims.values() for channel in claim.channels}
-            await self._client.refresh()
-            dealt = assigned(claims, self._holder.widths(channels))
+            widths = await self._widths(channels)
+            self._holder.dealt(widths)
+            dealt = assigned(claims, widths)
             plan = [(member, self._assignment(units)) for member, units in dealt.items()]
         began = time.monotonic()
         request = SyncGroupRequest(self._group, generation, self.member_id, self._instance, plan)
@@ -187,6 +191,17 @@ class Membership:
         await self._holder.given(units, generation, began)
         self.joined.set()
         return True
+
+    async def _widths(self, channels: set[str]) -> Mapping[str, int]:
+        """Brokers hear of a new topic one after another: who claims a channel may have asked one
+        that knew it already."""
+        for pause in (*_HEARSAY, None):
+            await self._client.refresh()
+            widths = self._holder.widths(channels)
+            if pause is None or all(widths.values()):
+                break
+            await asyncio.sleep(pause)
+        return widths
 
     def _assignment(self, units: list[Unit]) -> bytes:
         """With the topics, for who looks with Kafka's tools; what counts are the units."""
