@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,9 +43,10 @@ class Faulty:
 class Worker:
     """One place in the fleet: a process, and when that ends another."""
 
-    def __init__(self, settings: Settings, faulty: Faulty, proxy: Proxy | None = None) -> None:
+    def __init__(self, settings: Settings, faulty: Faulty, proxies: Sequence[Proxy] = ()) -> None:
         self.settings = settings
-        self.proxy = proxy
+        self.proxies = proxies
+        """All its connections go through one of them."""
         self._faulty = faulty
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -123,18 +124,21 @@ class Worker:
     def cut(self) -> None:
         """Reset its connections."""
         pid = self.pid
-        if self.proxy is not None and pid is not None:
+        if self.proxies and pid is not None:
             with self._faulty.during("cut", self.name, pid):
-                self.proxy.cut()
+                for each in self.proxies:
+                    each.cut()
 
     async def stall(self, seconds: float) -> None:
         """Nothing goes through for so many seconds."""
         pid = self.pid
-        if self.proxy is not None and pid is not None:
+        if self.proxies and pid is not None:
             with self._faulty.during("stall", self.name, pid):
-                self.proxy.stall()
+                for each in self.proxies:
+                    each.stall()
                 await asyncio.sleep(seconds)
-                self.proxy.heal()
+                for each in self.proxies:
+                    each.heal()
 
     async def _keep(self) -> None:
         while True:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
@@ -27,8 +28,8 @@ LATE = 0.5
 GRACE = 10.0
 
 
-async def live(bus: Bus, journal: Journal, settings: Settings) -> None:
-    """Until SIGTERM. Raises when the bus ended without having been told to."""
+async def live(make: Callable[[], Bus], journal: Journal, settings: Settings) -> None:
+    """Until SIGTERM. Raises when a bus ended without having been told to."""
     ended = anyio.Event()
     async with anyio.create_task_group() as tasks:
         heard = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -36,15 +37,42 @@ async def live(bus: Bus, journal: Journal, settings: Settings) -> None:
             tasks.start_soon(_obey, signals, ended)
             tasks.start_soon(_watch_loop, journal)
             journal.write("up", *await _census())
-            if await _start(bus, journal, settings, ended):
-                await _serve(bus, journal, settings, ended)
+            if settings.role == "visitor":
+                await _visit(make, journal, settings, ended)
+            else:
+                await _once(make(), journal, settings, ended)
             journal.write("down", *await _census())
             tasks.cancel_scope.cancel()
 
 
+async def _visit(
+    make: Callable[[], Bus], journal: Journal, settings: Settings, ended: anyio.Event
+) -> None:
+    """Come and go. A bus is used once."""
+    chance = random.Random(f"{settings.seed}/{settings.name}/visits")
+    while not ended.is_set():
+        leaves = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_once, make(), journal, settings, leaves)
+            await _wait(ended, settings.stays * chance.uniform(0.5, 1.5))
+            leaves.set()
+        journal.write("note", "visited")
+        await _wait(ended, settings.stays * chance.uniform(0.5, 1.5))
+
+
+async def _wait(ended: anyio.Event, seconds: float) -> None:
+    with anyio.move_on_after(seconds):
+        await ended.wait()
+
+
+async def _once(bus: Bus, journal: Journal, settings: Settings, ended: anyio.Event) -> None:
+    if await _start(bus, journal, settings, ended):
+        await _serve(bus, journal, settings, ended)
+
+
 async def _start(bus: Bus, journal: Journal, settings: Settings, ended: anyio.Event) -> bool:
     """As often as it takes: a broker that is down now comes back. False: ended before that."""
-    if settings.role == "consumer":
+    if settings.role != "producer":
         Consuming(journal, settings).subscribe(bus)
     while not ended.is_set():
         try:
@@ -80,8 +108,7 @@ async def _watch_bus(bus: Bus, ended: anyio.Event) -> None:
     while not ended.is_set():
         if not bus.running:
             raise RuntimeError("the bus has ended by itself")
-        with anyio.move_on_after(TICK):
-            await ended.wait()
+        await _wait(ended, TICK)
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], ended: anyio.Event) -> None:

@@ -20,13 +20,14 @@ class Proxy:
     whoever sent it has hung up.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: int = 0) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._wires: set[Wire] = set()
         self.line = Line()
         """What it is like to go through here: set its latency, or let it trickle."""
-        self.port = 0
+        self.port = listen
+        """It listens on; 0 until one was found."""
         self.accepted = 0
         """Connections so far."""
 

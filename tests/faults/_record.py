@@ -75,7 +75,9 @@ class Record:
     ready: set[int] = field(default_factory=set[int])
     """The processes whose bus runs."""
     stats: dict[int, dict[str, int]] = field(default_factory=dict[int, "dict[str, int]"])
-    """What the bus of a process had counted when it ended in good order."""
+    """What the buses of a process had counted when they ended in good order."""
+    visits: int = 0
+    """How often a visitor left."""
     first: float = inf
     last: float = 0.0
 
@@ -179,7 +181,10 @@ class Record:
             self.faults.append(Fault("poison", who, int(pid), line.at, line.at))
 
     def _on_note(self, line: Line, *words: str) -> None:
+        if words[0] == "visited":
+            self.visits += 1
         if words[0] == "stats":
-            self.stats[line.pid] = {
-                name: int(count) for name, _, count in (word.partition("=") for word in words[1:])
-            }
+            counted = (word.partition("=") for word in words[1:])
+            so_far = self.stats.setdefault(line.pid, {})
+            for name, _, count in counted:
+                so_far[name] = so_far.get(name, 0) + int(count)

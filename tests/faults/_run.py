@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._broker import Broker, target_of
+from ._broker import Broker
 from ._fleet import Worker
 from ._oracle import Verdict
 from ._record import Record
@@ -41,6 +41,8 @@ class Options:
     """The share of events that fail once; of those that always fail; of those that kill."""
     doom: float = 0.001
     poison: float = 0.0
+    visitors: int = 0
+    """Consumers that come and go, each about once a second."""
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Run:
         self._scene = Scene(broker, folder, groups=options.groups, seed=options.seed)
         self._consumers: list[Worker] = []
         self._producers: list[Worker] = []
+        self._visitors: list[Worker] = []
         self._restarting = asyncio.Lock()
 
     async def carry_out(self) -> Outcome:
@@ -82,15 +85,15 @@ class Run:
             options.seed,
             options.seconds,
             scene.lease,
-            network=target_of(scene.broker.url) is not None,
-            server=scene.broker.restarts,
+            deck=scene.broker.deck,
+            details=scene.broker.details,
             every=options.every,
         )
         async with scene:
             await scene.count("before")
             await self._begin()
             await self._wreak(planned)
-            await scene.end(*self._producers)
+            await scene.end(*self._producers, *self._visitors)
             begin = time.monotonic()
             await scene.until_handled()
             await scene.until_condemned()
@@ -133,6 +136,9 @@ class Run:
                 poison=options.poison,
             )
             self._producers.append(producer)
+        for number in range(1, options.visitors + 1):
+            visitor = await scene.launch("visitor", f"visitor-{number}", work=options.work)
+            self._visitors.append(visitor)
         await scene.ready(*self._producers)
 
     async def _wreak(self, planned: Sequence[Planned]) -> None:
@@ -167,10 +173,17 @@ class Run:
             case "stall":
                 await anybody.stall(planned.lasts)
             case "restart":
-                async with self._restarting:
-                    with self._scene.faulty.during("restart", "server", None):
-                        restart = self._scene.broker.restart
-                        await asyncio.to_thread(restart, planned.lasts, planned.detail)
+                await self._at_the_server(
+                    "restart", self._scene.broker.restart, planned.lasts, planned.detail
+                )
+            case "roll":
+                await self._at_the_server("roll", self._scene.broker.roll)
+
+    async def _at_the_server(self, kind: str, act: Callable[..., None], *arguments: object) -> None:
+        """One after another: there is never more of it away than one."""
+        async with self._restarting:
+            with self._scene.faulty.during(kind, "server", None):
+                await asyncio.to_thread(act, *arguments)
 
     async def _follow(self) -> None:
         """Read the journals while they are written, and say how it goes."""

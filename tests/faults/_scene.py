@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import msgspec
 
 from busway import Bus
 
-from ._broker import Broker, behind, lease_of, shards_of, target_of
+from ._broker import Broker, lease_of
 from ._events import Event, innocent
 from ._fleet import Faulty, Worker
 from ._journal import Journal, Tail
@@ -40,13 +41,14 @@ class Scene:
         self.groups = groups
         self.seed = seed
         self.lease = lease_of(broker.url)
-        self.ordered = shards_of(broker.url) > 1
+        self.ordered = broker.ordered
         self.record = Record(groups)
         self.found: list[Violation] = []
         """What is wrong beside what the journals say."""
         self.sockets: dict[str, int | None] = {}
         """Connections to the server, by when they were counted."""
         self.workers: list[Worker] = []
+        self._numbers = itertools.count()
         self._tail = Tail(folder)
         self._stack = AsyncExitStack()
 
@@ -61,13 +63,15 @@ class Scene:
         self.read()
 
     async def launch(self, role: str, name: str, **settings: object) -> Worker:
-        """A process that is kept running; its connections go through a proxy of its own, where
-        there is a place for one."""
-        url, proxy = self.broker.url, None
-        target = target_of(url)
-        if target is not None and role != "audit":
-            proxy = await self._stack.enter_async_context(Proxy(*target))
-            url = behind(url, proxy.port)
+        """A process that is kept running; its connections go through proxies of its own, where
+        there is a place for them."""
+        url, proxies = self.broker.url, list[Proxy]()
+        if role != "audit":
+            number = next(self._numbers)
+            for hop in self.broker.hops(number):
+                proxies.append(await self._stack.enter_async_context(Proxy(*hop)))
+            if proxies:
+                url = self.broker.through(number, [each.port for each in proxies])
         told = {
             "role": role,
             "name": name,
@@ -77,7 +81,7 @@ class Scene:
             "groups": self.groups,
             **settings,
         }
-        worker = Worker(msgspec.convert(told, Settings), self.faulty, proxy)
+        worker = Worker(msgspec.convert(told, Settings), self.faulty, proxies)
         self.workers.append(worker)
         await worker.launch()
         return worker

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["Kind", "Planned", "schedule"]
+__all__ = ["DECK", "KAFKA_DECK", "Kind", "Planned", "schedule", "without"]
 
-Kind = Literal["kill", "massacre", "kill-producer", "term", "stop", "cut", "stall", "restart"]
+Kind = Literal[
+    "kill", "massacre", "kill-producer", "term", "stop", "cut", "stall", "restart", "roll"
+]  # fmt: skip
 """kill -9 of a consumer, of all of them, of a producer · SIGTERM · SIGSTOP for longer than the
 lease · RST on all connections of a process · nothing goes through for a while · kill -9 of the
-server."""
+server, or of one of them · each server restarted in good order, one after another."""
 
 # For every 20 faults. A massacre is as many kills as there are consumers.
-DECK: dict[Kind, int] = {
+DECK: Mapping[Kind, int] = {
     "kill": 8,
     "massacre": 1,
     "kill-producer": 2,
@@ -24,8 +26,14 @@ DECK: dict[Kind, int] = {
     "stall": 1,
     "restart": 2,
 }
-NETWORK: set[Kind] = {"cut", "stall"}
-SERVER: set[Kind] = {"restart"}
+# The same with several servers. Each restart takes seconds.
+KAFKA_DECK: Mapping[Kind, int] = {**DECK, "kill": 7, "roll": 1}
+
+
+def without(deck: Mapping[Kind, int], *absent: Kind) -> Mapping[Kind, int]:
+    """Where something cannot be done, processes are killed instead."""
+    kept = {kind: count for kind, count in deck.items() if kind not in absent}
+    return {**kept, "kill": sum(deck.values()) - sum(kept.values()) + kept["kill"]}
 
 
 class Planned(NamedTuple):
@@ -42,35 +50,35 @@ class Planned(NamedTuple):
 
 
 def schedule(
-    seed: int, seconds: float, lease: float, *, network: bool, server: bool, every: float = 4.0
+    seed: int,
+    seconds: float,
+    lease: float,
+    *,
+    deck: Mapping[Kind, int] = DECK,
+    details: Sequence[str] = ("",),
+    every: float = 4.0,
 ) -> list[Planned]:
-    """Faults for so long, about one in ``every`` seconds. Where there is no network to be cut, or
-    no server to be killed, processes are killed instead."""
+    """Faults for so long, about one in ``every`` seconds; ``details`` are what a restart may be
+    told."""
     chance = random.Random(f"schedule {seed}")
-    absent: set[Kind] = set()
-    if not network:
-        absent |= NETWORK
-    if not server:
-        absent |= SERVER
     found: list[Planned] = []
     at = 0.0
-    for kind in _cards(chance):
+    for kind in _cards(chance, deck):
         at += every * chance.uniform(0.5, 1.5)
         if at >= seconds:
             return found
-        chosen: Kind = "kill" if kind in absent else kind
-        lasts = chance.uniform(*_span(chosen, lease))
-        fsync = chance.choice(["always", "everysec"]) if chosen == "restart" else ""
-        found.append(Planned(at, chosen, chance.random(), lasts, fsync))
+        lasts = chance.uniform(*_span(kind, lease))
+        detail = chance.choice(details) if kind == "restart" else ""
+        found.append(Planned(at, kind, chance.random(), lasts, detail))
     return found
 
 
-def _cards(chance: random.Random) -> Iterator[Kind]:
+def _cards(chance: random.Random, deck: Mapping[Kind, int]) -> Iterator[Kind]:
     """Deck after deck: each kind has its share however short the run."""
     while True:
-        deck: list[Kind] = [kind for kind, count in DECK.items() for _ in range(count)]
-        chance.shuffle(deck)
-        yield from deck
+        cards: list[Kind] = [kind for kind, count in deck.items() for _ in range(count)]
+        chance.shuffle(cards)
+        yield from cards
 
 
 def _span(kind: Kind, lease: float) -> tuple[float, float]:

@@ -12,7 +12,8 @@ __all__ = ["Settings"]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One process of a fault run: the argument of ``python -m tests.faults.worker``, as JSON."""
 
-    role: Literal["producer", "consumer", "audit"]
+    role: Literal["producer", "consumer", "visitor", "audit"]
+    """A visitor is a consumer that comes and goes."""
     name: str
     url: str
     folder: str
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries that a group holds in a process at most."""
     work: float = 0.015
     """Seconds that a handler takes on average."""
+    stays: float = 1.0
+    """Seconds, on average, for which a visitor comes, and for which it is gone."""
     # Of producers.
     keys: int = 10
     rate: float = 100.0

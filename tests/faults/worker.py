@@ -54,10 +54,10 @@ async def audit(bus: Bus, journal: Journal, settings: Settings) -> None:
 async def main(settings: Settings) -> None:
     path = Path(settings.folder) / f"{settings.name}.journal"
     with Journal(path, settings.name) as journal:
-        bus = bus_of(settings)
         if settings.role != "audit":
-            await live(bus, journal, settings)
+            await live(lambda: bus_of(settings), journal, settings)
             return
+        bus = bus_of(settings)
         while True:
             try:
                 async with bus:
