@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from busway.transport import Address, Group
+from busway_kafka._assigning import Claim
 from busway_kafka._client import Client
+from busway_kafka._coordinating import described
 from busway_kafka._feed import KafkaFeed
+from busway_kafka._membership import Membership
+from busway_kafka._options import Options
 from busway_kafka._transport import KafkaTransport
 from busway_kafka._url import parse
 
@@ -70,3 +78,59 @@ async def test_a_channel_of_which_who_deals_out_hears_last_is_dealt_out_when_it_
                 (delivery,) = await feed.receive(1)
             await feed.ack([delivery])
     assert asked == 4
+
+
+async def test_who_leaves_before_it_was_let_in_is_no_member_for_whom_others_would_wait(
+    kafka_url: str,
+) -> None:
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    options = parse(kafka_url, prefix=prefix, partitions="1", lease="10s", timeout="1s")
+    async with world(kafka_url, prefix, partitions="1") as here:
+        await here.send(Address("order"), "one")
+        kafka_id = here.names.group(GROUP.name)
+        async with KafkaTransport(options) as dead, dead.listen(GROUP) as feed:
+            assert isinstance(feed, KafkaFeed)
+            await feed.receive(1)
+            await feed.die()
+            async with KafkaTransport(options) as living:
+                async with living.listen(GROUP):
+                    assert (await described(here.client, kafka_id)).members == 2
+                assert (await described(here.client, kafka_id)).members == 1
+
+
+class Coordinator:
+    """Gives a name to who joins, once the gate is open, and hears who leaves."""
+
+    timeout = 1.0
+
+    def __init__(self) -> None:
+        self.gate = anyio.Event()
+        self.asked = anyio.Event()
+        self.left: list[str] = []
+
+    async def coordinator(self, group: str) -> int:
+        return 1
+
+    async def ask(self, node: int, request: Any, **_: Any) -> Any:
+        if isinstance(request, LeaveGroupRequest):
+            self.left.append(request._member_id)
+            return SimpleNamespace(error_code=0)
+        self.asked.set()
+        await self.gate.wait()
+        return SimpleNamespace(error_code=79, member_id="me")
+
+
+async def test_who_leaves_while_the_broker_gives_it_a_name_leaves_by_that_name() -> None:
+    said: Any = Coordinator()
+    holder: Any = SimpleNamespace(claim=Claim, topics=list)
+    member = Membership(said, Options(), "g", "lane", holder)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.run)
+        await said.asked.wait()
+        tasks.cancel_scope.cancel()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.leave)
+        await anyio.lowlevel.checkpoint()
+        assert said.left == []
+        said.gate.set()
+    assert said.left == ["me"]

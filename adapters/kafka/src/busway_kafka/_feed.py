@@ -32,6 +32,8 @@ __all__ = ["KafkaFeed"]
 _log = logging.getLogger("busway.kafka")
 
 _LOOK = 0.05
+_TO_COMMIT = 0.7
+"""Of the time that leaving may take; the rest is for the goodbye."""
 _BEHIND = 0.25
 """Seconds for which acknowledgements go on while the broker has not taken earlier ones."""
 
@@ -112,17 +114,24 @@ class KafkaFeed:
         """Leave. It raises nothing, and ends in time."""
         with anyio.CancelScope(shield=True):
             if not self.dead:
-                with anyio.move_on_after(self.options.timeout):
+                with anyio.move_on_after(self.options.timeout * _TO_COMMIT):
                     await self.holdings.close()
+                with anyio.move_on_after(self.options.timeout * (1 - _TO_COMMIT)):
+                    await self._stop()
                     await self.membership.leave()
             await self.die()
+
+    async def _stop(self) -> None:
+        """Do nothing more by itself."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def die(self) -> None:
         """Be gone without a word, as if the process had been killed."""
         self.dead = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop()
+        self.membership.die()
         await self.committer.close()
         self.holdings.expelled()
         self.client.close_lane(f"group {self._lane}")

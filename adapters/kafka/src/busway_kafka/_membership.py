@@ -80,6 +80,8 @@ class Membership:
         self._lane = lane
         self._holder = holder
         self._again = asyncio.Event()
+        self._asking: asyncio.Future[Any] | None = None
+        """The last request to join; it outlives ``run``."""
         self._beat = min(1.0, options.lease / 20)
         self._answered = 0.0
 
@@ -147,7 +149,11 @@ class Membership:
             [(PROTOCOL, about)],
         )  # fmt: skip
         patience = options.lease + self._client.timeout
-        said = await self._client.ask(node, request, lane=self._lane, timeout=patience)
+        # Whoever leaves meanwhile has to know by which name the broker knows it.
+        self._asking = asyncio.ensure_future(
+            self._client.ask(node, request, lane=self._lane, timeout=patience)
+        )
+        said = await asyncio.shield(self._asking)
         if said.error_code == _NAMED:
             self.member_id = said.member_id
             return None
@@ -243,18 +249,33 @@ class Membership:
         return True
 
     async def leave(self) -> None:
-        """Tell the broker, so that others need not wait. A member with a name of its own is waited
-        for. Raises nothing but what cancels it."""
-        if self.generation < 0 or self._options.instance is not None:
-            return
+        """Tell the broker, so that others need not wait; ``run`` has ended before. A member with a
+        name of its own is waited for. Raises nothing but what cancels it.
+
+        Who only asked to join is a member as well, for whom all the others would wait for as long
+        as a lease.
+        """
         try:
-            node = await self._client.coordinator(self._group)
-            await self._client.ask(
-                node, LeaveGroupRequest(self._group, self.member_id), lane=self._lane
-            )
+            if self._options.instance is None and (member := await self._name()):
+                node = await self._client.coordinator(self._group)
+                # Not where it waits for an answer: what follows there waits, too.
+                await self._client.ask(node, LeaveGroupRequest(self._group, member))
         except TransportError as error:
             _log.info("group %r: left without a goodbye: %s", self._group, error)
-        self.generation = -1
+        finally:
+            self.generation, self.member_id = -1, ""
+            self.die()
+
+    def die(self) -> None:
+        """Wait for no answer any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _name(self) -> str:
+        """By which the broker knows it. Raises TransportError."""
+        if not self.member_id and self._asking is not None:
+            self.member_id = (await asyncio.shield(self._asking)).member_id
+        return self.member_id
 
 
 def claims_in(metadata: bytes | None) -> Claim:
