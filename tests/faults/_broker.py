@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tests.servers import Connection, ErrorReply, RedisServer
 
+from ._commits import Commits
 from ._schedule import DECK, Kind, without
 
 __all__ = [
@@ -40,6 +41,8 @@ class Broker(Protocol):
     """How often what is done to it and its clients, in so many faults."""
     details: Sequence[str]
     """What a restart is told, one of them each time."""
+    commits: Commits | None
+    """Where it is read how far the groups said they were; None where that is no number."""
 
     def hops(self, number: int) -> Sequence[Hop]:
         """The proxies through which the process of this number comes; none where there can be
@@ -64,6 +67,7 @@ class Given:
     """One that somebody else runs."""
 
     details: Sequence[str] = ("",)
+    commits: Commits | None = None
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 
 from tests.servers import KafkaCluster
 
 from ._broker import Hop
+from ._commits import Commits
 from ._schedule import KAFKA_DECK, Kind
 
 __all__ = ["OwnKafka"]
@@ -24,6 +26,8 @@ class OwnKafka:
         self.cluster = cluster
         self.url = f"{cluster.url}{query}"
         self.details: Sequence[str] = [str(each.number) for each in cluster.nodes]
+        found = re.search(r"[?&]prefix=([^&]*)", query)
+        self.commits: Commits | None = Commits(cluster.servers, found[1] if found else "busway.")
         self._query = query
 
     def hops(self, number: int) -> Sequence[Hop]:

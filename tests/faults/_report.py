@@ -63,6 +63,7 @@ def _events(outcome: Outcome) -> Table:
         ("innocents dead-lettered", innocent),
         ("inversions of a key", inverted),
         ("duplicates", repeated.total),
+        ("visits (a join and a leave each)", record.visits),
         ("seconds until all was handled", f"{outcome.drained:.1f}"),
     ):
         table.add_row(what, f"{value:,}" if isinstance(value, int) else value)
@@ -101,6 +102,14 @@ def _print_sockets(out: Console, outcome: Outcome) -> None:
     counted = [f"{when}: {count}" for when, count in outcome.sockets.items() if count is not None]
     if counted:
         out.print(f"connections to the server: {'; '.join(counted)}", highlight=False)
+    if outcome.commits is not None:
+        times, passed = outcome.commits
+        above = sum(each.kind == "above" for each in outcome.verdict.violations)
+        out.print(
+            f"commits: looked at {times} times, {passed:,} records below them, "
+            f"{above} of these not finished",
+            highlight=False,
+        )
     done = [each for each in outcome.record.census.values() if each.after is not None]
     kept = sum(1 for each in done if each.after is not None and each.after > each.before)
     out.print(

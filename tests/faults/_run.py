@@ -12,12 +12,13 @@ from ._broker import Broker
 from ._fleet import Worker
 from ._oracle import Verdict
 from ._record import Record
-from ._scene import Scene
+from ._scene import PATIENCE, Scene
 from ._schedule import Planned, schedule
 
 __all__ = ["Options", "Outcome", "Run"]
 
 SAID_EVERY = 30.0
+LOOKED_EVERY = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Outcome:
     """Connections to the server, by when they were counted."""
     drained: float
     """Seconds from the end of publishing until everything was handled."""
+    commits: tuple[int, int] | None = None
+    """How often it was seen how far the groups were, and how many records that passed."""
 
 
 class Run:
@@ -77,6 +80,7 @@ class Run:
         self._producers: list[Worker] = []
         self._visitors: list[Worker] = []
         self._restarting = asyncio.Lock()
+        self.looked = 0
 
     async def carry_out(self) -> Outcome:
         """Everything, in its order."""
@@ -101,7 +105,9 @@ class Run:
             await scene.back_to("at rest")
             await scene.end(*self._consumers)
             await scene.back_to("before")
+            await scene.look_at_commits(PATIENCE)
             await scene.audit()
+        commits = scene.broker.commits
         return Outcome(
             scene.record,
             scene.judge(),
@@ -110,6 +116,7 @@ class Run:
             scene.ordered,
             scene.sockets,
             drained,
+            None if commits is None else (self.looked + 1, commits.ledger.passed),
         )
 
     async def _begin(self) -> None:
@@ -144,13 +151,14 @@ class Run:
     async def _wreak(self, planned: Sequence[Planned]) -> None:
         begin = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(self._follow())
+            following = [tasks.create_task(self._follow()), tasks.create_task(self._audit())]
             async with asyncio.TaskGroup() as faults:
                 for each in planned:
                     await asyncio.sleep(max(0.0, begin + each.at - time.monotonic()))
                     faults.create_task(self._do(each))
                 await asyncio.sleep(max(0.0, begin + self._options.seconds - time.monotonic()))
-            following.cancel()
+            for task in following:
+                task.cancel()
 
     async def _do(self, planned: Planned) -> None:
         # The network fails for publishers, too; what stands still or dies is mostly a consumer.
@@ -184,6 +192,11 @@ class Run:
         async with self._restarting:
             with self._scene.faulty.during(kind, "server", None):
                 await asyncio.to_thread(act, *arguments)
+
+    async def _audit(self) -> None:
+        while True:
+            await asyncio.sleep(LOOKED_EVERY)
+            self.looked += await self._scene.look_at_commits()
 
     async def _follow(self) -> None:
         """Read the journals while they are written, and say how it goes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import signal
 import time
@@ -16,6 +17,7 @@ import msgspec
 from busway import Bus
 
 from ._broker import Broker, lease_of
+from ._commits import Unread
 from ._events import Event, innocent
 from ._fleet import Faulty, Worker
 from ._journal import Journal, Tail
@@ -109,6 +111,37 @@ class Scene:
         worker.once()
         await worker.ended()
         self.read()
+
+    async def look_at_commits(self, patience: float = 0.0) -> bool:
+        """See that no group stands above what it has not finished. What it finished it wrote down
+        before it said so; so it is asked first, and then the journals are read. False: nobody said
+        it, for so many seconds."""
+        commits = self.broker.commits
+        until = time.monotonic() + patience
+        while commits is not None:
+            try:
+                seen = await asyncio.to_thread(commits.look, self.groups)
+            except Unread as error:
+                if time.monotonic() < until:
+                    continue
+                if patience:
+                    self.found.append(Violation("unread", str(error), ""))
+                return False
+            self.read()
+            commits.ledger.add(seen.records)
+            for group, far in seen.far.items():
+                finished = functools.partial(self._finished, group)
+                for place, offset, event in commits.ledger.unfinished(group, far, finished):
+                    what = f"{group}: {place[0]}[{place[1]}] {offset}: {event} was not finished"
+                    self.found.append(Violation("above", what, event))
+            break
+        return True
+
+    def _finished(self, group: str, name: str) -> bool:
+        """What is never handled is judged by the dead letters."""
+        if not innocent(Event.parse(name).act):
+            return True
+        return any(each.end is not None for each in self.record.handled(group, name))
 
     async def end(self, *workers: Worker) -> None:
         """SIGTERM, and wait."""
