@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -52,3 +53,36 @@ async def test_who_waits_for_a_commit_is_told_when_the_group_is_left_meanwhile()
             tasks.start_soon(waits)
             await client.asked.wait()
             await committer.close()
+
+
+class Answers:
+    """A broker that answers commits with these codes, one after another."""
+
+    timeout = 5.0
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+
+    async def coordinator(self, group: str) -> int:
+        return 1
+
+    async def ask(self, node: int, request: Any, **_: Any) -> Any:
+        code = self.codes.pop(0)
+        return SimpleNamespace(topics=[("order", [(0, code)])])
+
+    def moved(self, group: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("code", "expelled"), [(22, []), (27, []), (25, ["me"])])
+async def test_only_whom_the_broker_does_not_know_has_lost_what_it_had(
+    code: int, expelled: list[str]
+) -> None:
+    """A commit of the generation before is one of a member that is about to hear of the next."""
+    client: Any = Answers(code, 0)
+    lost: list[str] = []
+    committer = Committer(client, "billing", lambda: (1, "me"), lambda: lost.append("me"))
+    tenure = Tenure("order", 0, Address("order"), 1, 0, Note(1))
+    await committer.commit([tenure])
+    assert lost == expelled
+    await committer.close()

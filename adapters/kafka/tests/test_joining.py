@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
 from busway.transport import Address, Group
 from busway_kafka._assigning import Claim
@@ -96,6 +96,61 @@ async def test_who_leaves_before_it_was_let_in_is_no_member_for_whom_others_woul
                 async with living.listen(GROUP):
                     assert (await described(here.client, kafka_id)).members == 2
                 assert (await described(here.client, kafka_id)).members == 1
+
+
+class Told:
+    """A coordinator that lets one in, and answers its first heartbeat with this."""
+
+    timeout = 1.0
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        self.joined_as: list[str] = []
+
+    async def coordinator(self, group: str) -> int:
+        return 1
+
+    def moved(self, group: str) -> None:
+        pass
+
+    async def ask(self, node: int, request: Any, **_: Any) -> Any:
+        if isinstance(request, HeartbeatRequest):
+            code, self.code = self.code, 0
+            return SimpleNamespace(error_code=code)
+        if isinstance(request, SyncGroupRequest):
+            return SimpleNamespace(error_code=0, member_assignment=b"")
+        self.joined_as.append(request._member_id)
+        return SimpleNamespace(
+            error_code=0, member_id="me", generation_id=1, leader_id="other", members=[]
+        )
+
+
+@pytest.mark.parametrize(("code", "expelled"), [(27, False), (22, False), (25, True)])
+async def test_only_whom_the_broker_does_not_know_joins_as_another(
+    code: int, expelled: bool
+) -> None:
+    """When the answer to joining got lost the group is a generation further than its member."""
+    said: Any = Told(code)
+    lost: list[bool] = []
+    holder: Any = SimpleNamespace(
+        claim=Claim,
+        topics=list,
+        given=nothing,
+        alive=lambda _: None,
+        expelled=lambda: lost.append(True),
+    )
+    member = Membership(said, Options(lease=1.0), "g", "lane", holder)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.run)
+        while len(said.joined_as) < 2:
+            await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert said.joined_as == ["", "" if expelled else "me"]
+    assert lost == [True] * expelled
+
+
+async def nothing(*_: Any) -> None:
+    pass
 
 
 class Coordinator:

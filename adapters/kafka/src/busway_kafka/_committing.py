@@ -20,8 +20,10 @@ __all__ = ["Committer"]
 
 _LANE = "commit"
 _ELSEWHERE = frozenset({14, 15, 16})
-_JOINING = 27
-_NOT_A_MEMBER = frozenset({22, 25, 82})
+# The group is dealt out anew, or was and this member is about to hear it: what it had it still
+# has, because it claimed it.
+_JOINING = frozenset({22, 27})
+_NOT_A_MEMBER = frozenset({25, 82})
 _NO_SUCH_TOPIC = 3
 _NOTE_TOO_LARGE = 12
 _BACKOFF = 0.03
@@ -167,7 +169,7 @@ class Committer:
         if not worst:
             self.last = time.monotonic()
             return 0
-        self._judge(worst, generation, member)
+        self._judge(worst, member)
         return worst
 
     def _heard(self, said: Any, sent: dict[tuple[str, int], tuple[Tenure, int, int]]) -> int:
@@ -198,14 +200,14 @@ class Committer:
         except TimeoutError:
             raise TransportError("Kafka did not answer in time") from None
 
-    def _judge(self, code: int, generation: int, member: str) -> None:
+    def _judge(self, code: int, member: str) -> None:
         """Prepare the next try, or raise when there can be none."""
         if code in _ELSEWHERE:
             self._client.moved(self._group)
         elif code in _NOT_A_MEMBER:
-            if (generation, member) == self._who():
+            if member == self._who()[1]:
                 self._expelled()
-        elif code not in (_JOINING, _NOTE_TOO_LARGE):
+        elif code not in _JOINING and code != _NOTE_TOO_LARGE:
             error = Refused(code, f"committing for group {self._group!r}")
             if not error.retryable:
                 raise error

@@ -30,9 +30,10 @@ _log = logging.getLogger("busway.kafka")
 
 PROTOCOL = "busway"
 _ELSEWHERE = frozenset({14, 15, 16})
-_JOINING = 27
+# Others join, or the answer to joining got lost: it is a member, and has to join again.
+_JOINING = frozenset({22, 27})
 _NAMED = 79
-_NOT_A_MEMBER = frozenset({22, 25, 82})
+_NOT_A_MEMBER = frozenset({25, 82})
 _AT_ONCE = 2
 """Tries to join that need no wait between: the broker gives a name first, or others came, too."""
 _HEARSAY = (0.02, 0.1, 0.3)
@@ -185,7 +186,7 @@ class Membership:
         request = SyncGroupRequest(self._group, generation, self.member_id, self._instance, plan)
         patience = self._options.lease + self._client.timeout
         answer = await self._client.ask(node, request, lane=self._lane, timeout=patience)
-        if answer.error_code == _JOINING:
+        if answer.error_code in _JOINING:
             return False
         if answer.error_code in _NOT_A_MEMBER:
             self.expelled()
@@ -240,7 +241,7 @@ class Membership:
             self._answered = began
             self._holder.alive(began)
             return True
-        if said.error_code == _JOINING:
+        if said.error_code in _JOINING:
             return False
         if said.error_code in _NOT_A_MEMBER:
             self.expelled()
