@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import confluent_kafka
 import msgspec
-from confluent_kafka import KafkaException, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from confluent_kafka import TopicPartition
 
 from ._ledger import Far, Ledger, Lies, Place
 
@@ -46,9 +48,11 @@ class Commits:
 
     def __init__(self, servers: str, prefix: str) -> None:
         self.ledger = Ledger()
+        self._servers = servers
         self._settings: dict[str, Any] = {
             "bootstrap.servers": servers,
             "enable.auto.commit": False,
+            "group.id": "nobody",
             "log_level": 0,
         }
         self._prefix = prefix
@@ -56,44 +60,32 @@ class Commits:
     def look(self, groups: tuple[str, ...]) -> Seen:
         """Raises Unread."""
         try:
-            with self._client("") as client:
-                topics = self._topics(client)
-            far = {group: self._far(group, topics) for group in groups}
+            far = asyncio.run(self._far(groups))
             return Seen(far, list(self._records(far)))
-        except KafkaException as error:
-            raise Unread(str(error)) from error
+        except (KafkaError, OSError) as error:
+            raise Unread(f"{type(error).__name__}: {error}") from error
 
-    @contextlib.contextmanager
-    def _client(self, group: str) -> Iterator[Any]:
-        settings = {**self._settings, "group.id": f"{self._prefix}{group}"}
-        client = confluent_kafka.Consumer(settings)
-        try:
-            yield client
-        finally:
-            client.close()
-
-    def _topics(self, client: Any) -> dict[str, int]:
-        """With how many partitions they have; not the dead letters and what is known of topics."""
-        said = client.list_topics(timeout=PATIENCE)
-        return {
-            name: len(topic.partitions)
-            for name, topic in said.topics.items()
-            if name.startswith(self._prefix)
-            and not name.endswith(".dead")
-            and name != f"{self._prefix}__busway"
-        }
-
-    def _far(self, group: str, topics: Mapping[str, int]) -> dict[Place, Far]:
-        places = [TopicPartition(name, n) for name, width in topics.items() for n in range(width)]
-        with self._client(group) as client:
-            said = client.committed(places, timeout=PATIENCE)
-        found: dict[Place, Far] = {}
-        for each in said:
-            if each.error is not None:
-                raise Unread(str(each.error))
-            if each.offset >= 0:
-                found[each.topic, each.partition] = Far(each.offset, _done(each))
+    async def _far(self, groups: tuple[str, ...]) -> dict[str, dict[Place, Far]]:
+        # What librdkafka gives of the text beside an offset may have no end.
+        client: Any = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        found: dict[str, dict[Place, Far]] = {}
+        async with asyncio.timeout(PATIENCE):
+            await client.start()
+            try:
+                for group in groups:
+                    said = await client.list_consumer_group_offsets(f"{self._prefix}{group}")
+                    found[group] = {
+                        (place.topic, place.partition): Far(far.offset, _done(far))
+                        for place, far in said.items()
+                        if self._counts(place.topic)
+                    }
+            finally:
+                await client.close()
         return found
+
+    def _counts(self, topic: str) -> bool:
+        """Not the dead letters, and what is known of topics."""
+        return not topic.endswith(".dead") and topic != f"{self._prefix}__busway"
 
     def _records(self, far: Mapping[str, Mapping[Place, Far]]) -> Iterator[Lies]:
         """All below the furthest that any group has said, from where the last look ended."""
@@ -103,7 +95,8 @@ class Commits:
                 end = max([offset, *(last + 1 for _, last in done)])
                 if end > self.ledger.next(place):
                     goals[place] = max(goals.get(place, 0), end)
-        with self._client("") as client:
+        client: Any = confluent_kafka.Consumer(self._settings)
+        try:
             client.assign([TopicPartition(*place, self.ledger.next(place)) for place in goals])
             until = time.monotonic() + PATIENCE
             while goals:
@@ -119,6 +112,8 @@ class Commits:
                     until = time.monotonic() + PATIENCE
                 elif time.monotonic() > until:
                     raise Unread(f"nothing more of {sorted(goals)}")
+        finally:
+            client.close()
 
 
 def _done(said: Any) -> tuple[tuple[int, int], ...]:
