@@ -110,6 +110,45 @@ def test_nothing_is_handed_out_before_it_is_reserved() -> None:
     assert tenure.take() is None
 
 
+def test_of_a_backlog_no_more_is_reserved_than_goes_out_in_a_moment() -> None:
+    """After a crash all that was reserved goes out one by one."""
+    tenure = owner(0, None, *range(5_000))
+    assert tenure.take() is None
+    assert tenure.asked <= 16
+    seen: list[int] = []
+    while len(seen) < 4_000:
+        tenure.reserved = tenure.asked
+        while tenure.take() is not None:
+            pass
+        seen.append(tenure.asked - tenure.reserved)
+        if tenure.asked > 4_000:
+            break
+    assert seen == sorted(seen), "who is quick reserves twice as much each time"
+    assert len(seen) < 12
+
+
+def test_where_events_are_rare_nothing_is_reserved_that_is_not_there() -> None:
+    tenure = owner(0, None, 0, 1)
+    tenure.take()
+    assert tenure.asked == 2
+    tenure.reserved = 2
+    tenure.take()
+    tenure.take()
+    assert not tenure.runs_short
+    assert tenure.asked == 2
+
+
+def test_more_is_reserved_before_it_is_needed() -> None:
+    tenure = owner(0, None, *range(100))
+    tenure.take()
+    tenure.reserved = first = tenure.asked
+    assert not tenure.runs_short
+    for _ in range(first // 2):
+        tenure.take()
+    assert tenure.runs_short
+    assert first < tenure.asked <= 100
+
+
 def test_who_begins_where_nobody_was_has_no_suspects() -> None:
     assert not owner(5, None, 5, 6).suspects
 

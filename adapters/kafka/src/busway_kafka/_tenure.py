@@ -17,7 +17,9 @@ __all__ = ["AHEAD", "Record", "Tenure"]
 
 AHEAD = 1_000
 """Records of one partition that are fetched before anybody asked for them."""
+_LEAST = 16
 _MOST = 8_192
+"""Records that are reserved at once: so few where they go out slowly, so many where quickly."""
 _QUICKLY = 0.1
 
 
@@ -53,8 +55,10 @@ class Tenure:
     (nothing of it counts any more).
     """
 
-    _step = 0
+    _step = _LEAST
     _asked_at = 0.0
+    _quick = False
+    """What was reserved before was used up quickly."""
 
     def __init__(
         self, topic: str, number: int, address: Address, fence: int, position: int, note: Note
@@ -135,27 +139,32 @@ class Tenure:
         return offset, record
 
     def _reserve(self, offset: int) -> None:
-        """Ask for what is here, and for as much more as may come before the next time.
+        """Ask for as much as goes out in a moment.
 
-        After a crash all of it is handled one by one, so it is no more than goes out in a moment:
-        where events are rare, nothing that is not here yet.
+        After a crash all of it is handled one by one: so it is not all that was fetched, but what
+        was used up quickly last time, and some more. Where events are rare, it is nothing that is
+        not here yet.
         """
         if self.asked > offset:
             return  # the broker has not answered yet
         now = time.monotonic()
-        quickly = now - self._asked_at < _QUICKLY
-        self._step = min(_MOST, self._step * 2 + 1) if quickly else 0
+        self._quick = now - self._asked_at < _QUICKLY
+        self._step = min(_MOST, self._step * 2) if self._quick else max(_LEAST, self._step // 2)
         self._asked_at = now
-        last = self.fetched[-1].offset + 1 if self.fetched else offset
-        self.asked = min(last, offset + _MOST) + self._step
+        asked = offset + self._step
+        if not self._quick:
+            asked = min(asked, self.fetched[-1].offset + 1 if self.fetched else offset)
+        self.asked = max(self.asked, asked)
 
     @property
     def runs_short(self) -> bool:
         """Whether to reserve more before it is needed."""
-        if not self._step or self.leaving or self.asked > self.reserved:
+        if self.leaving or self.asked > self.reserved:
             return False
         first = self.fetched[0].offset if self.fetched else self.next
         if first + self._step // 2 < self.reserved:
+            return False
+        if not self._quick and (not self.fetched or self.fetched[-1].offset < self.reserved):
             return False
         self._reserve(max(first, self.asked))
         return self.asked > self.reserved
