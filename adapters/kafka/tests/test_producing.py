@@ -137,10 +137,12 @@ async def test_a_producer_that_is_not_known_begins_as_another(
     assert broker.seen == [(1, 0, [b"a"]), (1, 1, [b"b"]), (2, 0, [b"b"])]
 
 
+@pytest.mark.parametrize("said", [Unanswered("?"), TIMED_OUT, NOT_LEADER])
 async def test_what_may_have_been_written_is_not_written_again_as_another(
-    broker: Broker, producer: Producer
+    broker: Broker, producer: Producer, said: int | Exception
 ) -> None:
-    broker.script = [Unanswered("?"), OUT_OF_ORDER]
+    """A broker that leads no more may have appended it while it did."""
+    broker.script = [said, OUT_OF_ORDER]
     [outcome] = await write(producer, b"a")
     assert isinstance(outcome, Unknown)
     assert await write(producer, b"b") == [WRITTEN]

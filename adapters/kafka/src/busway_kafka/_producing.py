@@ -34,9 +34,10 @@ _LANE = "produce"
 _NO_TRANSACTION: Any = None
 _BACKOFF = (0.02, 0.05, 0.1, 0.2, 0.4)
 # Rejected before anything was appended, and by nobody's fault for long.
-_NOT_APPENDED = frozenset({3, 5, 6, 9, 19, 56, 74, 75, 76})
-# Appended perhaps.
-_PERHAPS = frozenset({7, 13, 20})
+_NOT_APPENDED = frozenset({19})
+# Appended perhaps. Who is no leader any more may have been one when it came, and the next one has
+# what the followers had fetched by then.
+_PERHAPS = frozenset({3, 5, 6, 7, 9, 13, 20, 56, 74, 75, 76})
 _ALREADY_THERE = 46
 _TOO_LARGE = 10
 # The broker does not know this producer, or not at this number: begin anew as another one.
