@@ -18,6 +18,7 @@ from ._client import Client
 from ._committing import Committer
 from ._deferring import Deferring, Early
 from ._fetching import Fetcher
+from ._foreign import Foreigners
 from ._holdings import Holdings
 from ._membership import Membership
 from ._names import Names
@@ -75,7 +76,9 @@ class KafkaFeed:
         self._lane = lane
         self._ensure = ensure
         self._defer = Deferring(send, self.committer.commit, durable=group.durable)
-        self._suspecting = Suspecting(self.committer, self._defer.put_off)
+        decoder = options.decoder
+        self._foreigners = None if decoder is None else Foreigners(decoder)
+        self._suspecting = Suspecting(self.committer, self._defer.put_off, self._foreigners)
         self._tasks: list[asyncio.Task[None]] = []
         self._nudged = asyncio.Event()
 
@@ -257,7 +260,7 @@ class KafkaFeed:
 
     def _take_from(self, tenure: Tenure, most: int, now: float, found: list[Delivery]) -> None:
         take, loan, channel = tenure.take, tenure.loan, tenure.address.channel
-        below = tenure.suspect_below
+        below, foreigners = tenure.suspect_below, self._foreigners
         while most > 0:
             if below and tenure.suspects:
                 return
@@ -266,7 +269,9 @@ class KafkaFeed:
                 return
             offset, what = taken
             if not isinstance(what, Read):
-                what = read(what.key, what.value, what.headers)
+                record, what = what, read(what.key, what.value, what.headers)
+                if foreigners is not None:
+                    what = foreigners.read(tenure.topic, tenure.number, record, what)
             content, attempt, due, story = what
             if due is not None and due > now:
                 self._defer.put_off(tenure, offset, what, now)

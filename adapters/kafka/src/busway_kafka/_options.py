@@ -9,6 +9,7 @@ import msgspec
 
 from busway import OptionError
 
+from ._foreign import Decoder
 from ._names import Names
 from ._security import PROTOCOLS, Security
 from ._values import Convert, choice, duration, text, whole
@@ -20,13 +21,16 @@ _SHORTEST_LEASE: Final = 0.1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be said in a URL. No way to show it shows a password."""
+    """Everything that can be said in a URL, and the decoder. No way to show it shows a password."""
 
     servers: tuple[str, ...] = ("localhost:9092",)
     """Some of the brokers, host and port: the others are heard of from those."""
     security: Security = msgspec.field(default_factory=Security)
     client: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     """What the client is made with beside this."""
+
+    decoder: Decoder | None = None
+    """Makes events of what other programs wrote that is no CloudEvent; None: that is set aside."""
 
     prefix: str = "busway."
     """What every topic and group begins with."""
@@ -81,6 +85,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not self.servers:
             raise OptionError("no server is named")
+        if self.decoder is not None and not callable(self.decoder):
+            raise OptionError(f"decoder={self.decoder!r}: it takes a function of a Foreign record")
         Names(self.prefix, self.follow)
 
     @property

@@ -9,6 +9,7 @@ from busway import Envelope
 from busway.transport import Delivery
 
 from ._committing import Committer
+from ._foreign import Foreigners
 from ._tenure import Tenure
 from ._wire import Read, read
 
@@ -22,10 +23,14 @@ class Suspecting:
     """Of one member. ``put_off`` is called with what is not due yet."""
 
     def __init__(
-        self, committer: Committer, put_off: Callable[[Tenure, int, Read, float], None]
+        self,
+        committer: Committer,
+        put_off: Callable[[Tenure, int, Read, float], None],
+        foreigners: Foreigners | None = None,
     ) -> None:
         self._committer = committer
         self._put_off = put_off
+        self._foreigners = foreigners
         self._lent: tuple[Tenure, int] | None = None
         self._patient_until = 0.0
 
@@ -43,7 +48,9 @@ class Suspecting:
             while tenure.suspects and (taken := tenure.take()) is not None:
                 offset, what = taken
                 if not isinstance(what, Read):
-                    what = read(what.key, what.value, what.headers)
+                    record, what = what, read(what.key, what.value, what.headers)
+                    if self._foreigners is not None:
+                        what = self._foreigners.read(tenure.topic, tenure.number, record, what)
                 if what.due is not None and what.due > now:
                     self._put_off(tenure, offset, what, now)
                     continue

@@ -54,7 +54,7 @@ class KafkaTransport(Powers):
 
     def __init__(self, given: Options | str, /, **own: Any) -> None:
         """``given`` is a URL or ``Options``; beside a URL stands what it has no room for
-        (``ssl_context``, ``token_provider``), and any option. Raises OptionError."""
+        (``decoder``, ``ssl_context``, ``token_provider``), and any option. Raises OptionError."""
         if isinstance(given, str):
             given = parse(given, **own)
         elif own:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
 from aiokafka.abc import AbstractTokenProvider
 
 from busway import OptionError
 
+from ._foreign import Decoder
 from ._options import OWN, Options, converted
 from ._security import MECHANISMS, PROTOCOLS, Security
 from ._values import Convert, choice, secret, text, whole
@@ -50,6 +52,7 @@ TLS: Final[Mapping[str, tuple[str, Convert]]] = {
 _SET: Final[Mapping[str, str]] = {
     "api_version": "it is agreed on with each broker",
     "bootstrap_servers": "they are the URL's hosts",
+    "decoder": "it can be given in code only: KafkaTransport(url, decoder=…)",
     "metadata_max_age_ms": "see metadata_age=",
     "request_timeout_ms": "see timeout=",
     "sasl_oauth_token_provider": "it can be given in code only: KafkaTransport(token_provider=…)",
@@ -64,6 +67,7 @@ def parse(
     *,
     token_provider: AbstractTokenProvider | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    decoder: Decoder | None = None,
     **own: Any,
 ) -> Options:
     """The options in a URL; the adapter's own may be given beside it, and count before it.
@@ -76,7 +80,8 @@ def parse(
     try:
         if not separator or scheme not in SCHEMES:
             raise OptionError(f"it takes {', '.join(f'{each}://' for each in SCHEMES)}")
-        return _parsed(scheme, rest, own, objects)
+        options = _parsed(scheme, rest, own, objects)
+        return options if decoder is None else msgspec.structs.replace(options, decoder=decoder)
     except OptionError as error:
         shown = f"{scheme}://…: " if separator and scheme in SCHEMES else ""
         raise OptionError(f"{shown}{error}") from None
