@@ -55,6 +55,8 @@ class Client:
         self.cluster_id = ""
         self.leaders: dict[str, dict[int, int]] = {}
         """Of every topic seen, the broker that leads each partition; -1 where there is none."""
+        self.refreshed = 0.0
+        """When the brokers last said so (``time.monotonic``)."""
         self._options = options
         self._nodes: dict[int, tuple[str, int]] = {}
         self._controller = -1
@@ -191,6 +193,7 @@ class Client:
             # Those that were known may all have moved; what the URL names is asked then.
             self._nodes.clear()
             said = await self._first_to_answer()
+        self.refreshed = time.monotonic()
         self.cluster_id = said.cluster_id or ""
         self._controller = said.controller_id
         self._nodes = {node: (host, port) for node, host, port, _ in said.brokers}

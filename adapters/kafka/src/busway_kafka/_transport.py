@@ -35,6 +35,7 @@ from ._names import Names
 from ._options import COMPRESSIONS, Options
 from ._powers import Powers
 from ._producing import Producer
+from ._renewing import Renewing
 from ._sending import Sending
 from ._topics import Topics
 from ._url import parse
@@ -69,6 +70,7 @@ class KafkaTransport(Powers):
         """Open in this process."""
         super().__init__(self.client, self.names, self.producer, lambda: self.feeds)
         self._encoder = JsonCodec()
+        self._renewing = Renewing(self.client, options.metadata_age)
         self._users = 0
         self._opening = anyio.Lock()
         self._lanes = itertools.count(1)
@@ -89,6 +91,7 @@ class KafkaTransport(Powers):
             with anyio.fail_after(self.options.timeout):
                 await self.client.open()
                 await self.topics.ensure_meta()
+            self._renewing.begin()
         except TimeoutError:
             await self.client.close()
             where, limit = self.options.where, self.options.timeout
@@ -101,6 +104,7 @@ class KafkaTransport(Powers):
         self._users -= 1
         if self._users == 0:
             with anyio.CancelScope(shield=True):
+                await self._renewing.close()
                 await self.producer.close()
                 await self.client.close()
 
