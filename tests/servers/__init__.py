@@ -17,6 +17,7 @@ from ._connection import Connection, ErrorReply, Reply
 from ._errors import NoServer, ServerError
 from ._kafka import KafkaServer
 from ._kafka_cluster import KafkaCluster
+from ._kafka_guarded import GuardedKafka
 from ._node import Node
 from ._oldest import OldestRedis
 from ._program import version
@@ -28,6 +29,7 @@ __all__ = [
     "Connection",
     "ErrorReply",
     "Fsync",
+    "GuardedKafka",
     "KafkaCluster",
     "KafkaServer",
     "MovedRedis",

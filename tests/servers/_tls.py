@@ -13,7 +13,7 @@ from ._connection import Connection
 from ._errors import NoServer, ServerError
 from ._redis import RedisServer
 
-__all__ = ["TlsServer"]
+__all__ = ["TlsServer", "make_certificates"]
 
 SETTINGS = """
 [req]
@@ -55,7 +55,7 @@ class TlsServer(RedisServer):
         super().__init__(patience=patience)
         self._rules = rules
         try:
-            _make_certificates(self.folder)
+            make_certificates(self.folder)
         except BaseException:
             self.close()
             raise
@@ -107,7 +107,7 @@ class TlsServer(RedisServer):
         return connection
 
 
-def _make_certificates(folder: Path) -> None:
+def make_certificates(folder: Path) -> None:
     # Its own settings: what a system's openssl.cnf adds differs, and strict clients look at it.
     (folder / "openssl.cnf").write_text(SETTINGS)
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

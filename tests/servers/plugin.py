@@ -20,6 +20,7 @@ from typing import TypeVar
 import pytest
 
 from tests.servers import (
+    GuardedKafka,
     KafkaCluster,
     KafkaServer,
     NoServer,
@@ -32,6 +33,7 @@ from tests.servers import (
 
 __all__ = [
     "kafka_cluster",
+    "kafka_guarded",
     "kafka_server",
     "kafka_url",
     "oldest_redis",
@@ -149,6 +151,13 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
     """Three Kafkas that are one."""
     with started_or_skip(KafkaCluster) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def kafka_guarded() -> Iterator[GuardedKafka]:
+    """A Kafka with TLS, SASL and an ACL."""
+    with started_or_skip(GuardedKafka) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 import pytest
@@ -16,16 +15,11 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from busway import Backoff, Bus, BuswayError, Reject, Retry
 from busway_kafka import open_kafka
-from tests.servers import KafkaServer
-from tests.servers._ports import free_port
-from tests.servers._tls import _make_certificates
-from tests.servers.plugin import started_or_skip
+from tests.servers import GuardedKafka
 
 pytestmark = pytest.mark.anyio
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/how-to/kafka-security.md"
-PASSWORD = "p@ss/w:rd"
-USERS = ("publisher", "worker", "keeper")
 PATIENCE = 30.0
 
 # Kafka's numbers.
@@ -33,42 +27,6 @@ KINDS = {"topic": 2, "group": 3}
 PATTERNS = {"literal": 3, "prefixed": 4}
 ALLOW = 3
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8}
-
-
-class Secured(KafkaServer):
-    """Who comes without TLS may do everything; who comes with it needs a name, and has what it was
-    granted."""
-
-    secured = 0
-
-    def configuration(self) -> dict[str, str]:
-        settings = super().configuration()
-        self.secured = self.secured or free_port()
-        _make_certificates(self.folder)
-        pem = self.folder / "server.pem"
-        key = (self.folder / "server.key").read_text()
-        pem.write_text(key + (self.folder / "server.crt").read_text())
-        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
-        users = " ".join(f'user_{name}="{PASSWORD}"' for name in USERS)
-        here = f"SECURED://127.0.0.1:{self.secured}"
-        return {
-            **settings,
-            "listeners": f"{settings['listeners']},{here}",
-            "advertised.listeners": f"{settings['advertised.listeners']},{here}",
-            "listener.security.protocol.map": (
-                f"{settings['listener.security.protocol.map']},SECURED:SASL_SSL"
-            ),
-            "listener.name.secured.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.secured.plain.sasl.jaas.config": f"{module} required {users};",
-            "listener.name.secured.ssl.keystore.type": "PEM",
-            "listener.name.secured.ssl.keystore.location": str(pem),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-        }
-
-    def url_of(self, user: str) -> str:
-        who = f"{user}:{quote(PASSWORD, safe='')}"
-        return f"kafka+sasl_ssl://{who}@127.0.0.1:{self.secured}/?ssl_cafile={self.folder}/ca.crt"
 
 
 def granted() -> Iterator[tuple[int, str, int, str, str, int, int]]:
@@ -89,10 +47,9 @@ def granted() -> Iterator[tuple[int, str, int, str, str, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def secured() -> Iterator[Secured]:
-    with started_or_skip(Secured) as server:
-        anyio.run(grant, server.url)
-        yield server
+def secured(kafka_guarded: GuardedKafka) -> GuardedKafka:
+    anyio.run(grant, kafka_guarded.url)
+    return kafka_guarded
 
 
 async def grant(url: str) -> None:
@@ -106,7 +63,7 @@ async def grant(url: str) -> None:
 async def noting(order: int) -> None: ...
 
 
-async def test_a_worker_may_do_all_that_a_bus_does(secured: Secured) -> None:
+async def test_a_worker_may_do_all_that_a_bus_does(secured: GuardedKafka) -> None:
     quick = Retry(attempts=2, backoff=Backoff(first=0.05, jitter="none"), in_place=0)
     bus = Bus(secured.url_of("worker"), service="shop", retry=quick, channels={"bill.**": "order"})
     attempts: list[int] = []
@@ -146,7 +103,7 @@ async def test_a_worker_may_do_all_that_a_bus_does(secured: Secured) -> None:
             assert await keeper.remove_group("billing")
 
 
-async def test_a_publisher_may_publish_and_not_read(secured: Secured) -> None:
+async def test_a_publisher_may_publish_and_not_read(secured: GuardedKafka) -> None:
     url = secured.url_of("publisher")
     with anyio.fail_after(PATIENCE):
         async with Bus(url, service="web", publish_only=True) as bus:
@@ -158,7 +115,7 @@ async def test_a_publisher_may_publish_and_not_read(secured: Secured) -> None:
             await reading.start()
 
 
-async def test_nobody_may_touch_what_is_not_under_the_prefix(secured: Secured) -> None:
+async def test_nobody_may_touch_what_is_not_under_the_prefix(secured: GuardedKafka) -> None:
     with anyio.fail_after(PATIENCE):
         with pytest.raises(BuswayError, match="other"):
             async with Bus(secured.url_of("worker") + "&prefix=other.", service="web") as bus:

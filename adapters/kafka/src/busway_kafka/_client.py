@@ -10,37 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Any, Protocol
+from typing import Any
 
-from aiokafka import conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from busway import TransportError
 
+from ._connecting import Connecting, Connection
 from ._errors import NotSent, Unanswered, checked, unreachable
 from ._options import Options
 
 __all__ = ["Client"]
 
-# What the connection itself waits; ours are shorter and say more.
-_FOR_EVER_MS = 3_600_000
 _SOON = frozenset({14, 15})
-# Half of its types are not there.
-_conn: Any = conn
-
-
-class _Connection(Protocol):
-    """aiokafka's own, as far as it is used."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    def connected(self) -> bool: ...
-    def send(self, request: Any) -> Any: ...
-    def close(self, reason: Any = None) -> object: ...
 
 
 class Client:
@@ -58,10 +42,11 @@ class Client:
         self.refreshed = 0.0
         """When the brokers last said so (``time.monotonic``)."""
         self._options = options
+        self._connecting = Connecting(options)
         self._nodes: dict[int, tuple[str, int]] = {}
         self._controller = -1
         self._teller: int | str | None = None
-        self._connections: dict[tuple[int | str, str], _Connection] = {}
+        self._connections: dict[tuple[int | str, str], Connection] = {}
         self._dialling: dict[tuple[int | str, str], asyncio.Lock] = {}
         self._coordinators: dict[str, int] = {}
         self._refreshing: asyncio.Task[None] | None = None
@@ -77,18 +62,19 @@ class Client:
             raise
 
     async def close(self) -> None:
-        """Close all connections, at once."""
+        """Close all connections. It ends soon, whoever is there."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._refreshing = None
         self.close_lane(None)
+        await self._connecting.closed()
         self._nodes.clear()
         self._coordinators.clear()
 
     def close_lane(self, lane: str | None) -> None:
         """Close the connections of one kind of work, or all; who waits on them is told."""
         for where in [w for w in self._connections if lane is None or w[1] == lane]:
-            self._connections.pop(where).close(reason=_conn.CloseReason.SHUTDOWN)
+            self._connecting.hang_up(self._connections.pop(where), "SHUTDOWN")
             self._dialling.pop(where, None)
 
     # --- asking
@@ -101,7 +87,7 @@ class Client:
         Raises NotSent, or Unanswered when the request had left this process.
         """
         seconds = self.timeout if timeout is None else timeout
-        connection: _Connection | None = None
+        connection: Connection | None = None
         answer: Any = None
         try:
             async with asyncio.timeout(seconds):
@@ -113,7 +99,7 @@ class Client:
                 raise NotSent(f"Kafka cannot be reached within {seconds:g} s") from None
             assert connection is not None
             # Whatever else waits there waits behind what is not answered.
-            connection.close(reason=_conn.CloseReason.CONNECTION_TIMEOUT)
+            self._connecting.hang_up(connection, "CONNECTION_TIMEOUT")
             raise Unanswered(
                 f"Kafka at {_place(connection)} did not answer within {seconds:g} s"
             ) from None
@@ -136,7 +122,7 @@ class Client:
         connection = self._connections.get(where)
         return connection is not None and connection.connected()
 
-    async def _connection(self, node: int | str, lane: str) -> _Connection:
+    async def _connection(self, node: int | str, lane: str) -> Connection:
         where = (node, lane)
         if self._is_open(where):
             return self._connections[where]
@@ -146,23 +132,8 @@ class Client:
                 self._connections[where] = await self._dial(node)
             return self._connections[where]
 
-    async def _dial(self, node: int | str) -> _Connection:
-        host, port = self._address(node)
-        options = self._options.client_options()
-        try:
-            connection: _Connection = await _conn.create_conn(
-                host,
-                port,
-                client_id=options.get("client_id", "busway"),
-                request_timeout_ms=_FOR_EVER_MS,
-                ssl_context=options.get("ssl_context"),
-                security_protocol=options.get("security_protocol", "PLAINTEXT"),
-                max_idle_ms=options.get("connections_max_idle_ms", 540_000),
-                **{name: value for name, value in options.items() if name.startswith("sasl_")},
-            )
-            return connection
-        except (OSError, KafkaError) as error:
-            raise unreachable(f"{host}:{port}", error) from error
+    async def _dial(self, node: int | str) -> Connection:
+        return await self._connecting.dial(*self._address(node))
 
     def _address(self, node: int | str) -> tuple[str, int]:
         if isinstance(node, int):
@@ -266,5 +237,5 @@ def is_denied(error: TransportError) -> bool:
     return not error.retryable
 
 
-def _place(connection: _Connection) -> str:
+def _place(connection: Connection) -> str:
     return f"{connection.host}:{connection.port}"

@@ -17,7 +17,7 @@ from aiokafka.errors import (
 
 from busway import TransportError
 
-__all__ = ["NotSent", "Refused", "Unanswered", "checked", "is_denial", "unreachable"]
+__all__ = ["NotSent", "Refused", "Unanswered", "checked", "failed", "is_denial", "unreachable"]
 
 # Of these, what the client calls fatal passes by itself, or the other way round.
 _PASSES = frozenset({3, 5, 6, 7, 13, 14, 15, 16, 19, 20, 27, 56, 72, 74, 75, 78})
@@ -69,9 +69,18 @@ def is_denial(error: BaseException) -> bool:
     return isinstance(error, (*kinds, ssl.SSLCertVerificationError))
 
 
-def unreachable(where: str, error: BaseException) -> NotSent:
+def unreachable(where: str, error: BaseException, advice: str = "") -> NotSent:
     """Nobody answers there, or not to us. The text never holds what was sent."""
     said = str(error) or type(error).__name__
+    behind = f"; {advice}" if advice else ""
     if is_denial(error):
-        return NotSent(f"Kafka at {where} refuses this client: {said}", retryable=False)
-    return NotSent(f"Kafka at {where} cannot be reached: {said}")
+        return NotSent(f"Kafka at {where} refuses this client: {said}{behind}", retryable=False)
+    return NotSent(f"Kafka at {where} cannot be reached: {said}{behind}")
+
+
+def failed(where: str, error: BaseException) -> NotSent:
+    """It was no matter of Kafka's. Its text is its own, and stands in the cause only."""
+    return NotSent(
+        f"connecting to Kafka at {where} failed: {type(error).__name__}, of the token provider "
+        "or the like (its own words are this error's cause)"
+    )
