@@ -35,6 +35,8 @@ class Ledger:
     def __init__(self) -> None:
         self.passed = 0
         """Records that were looked at."""
+        self.twice: list[Lies] = []
+        """What was written a second time: nobody published it twice."""
         self._records: dict[Place, list[str]] = defaultdict(list)
         self._topics: dict[str, set[str]] = defaultdict(set)
         self._good: dict[tuple[str, Place], int] = defaultdict(int)
@@ -43,11 +45,17 @@ class Ledger:
         """The offset from which on nothing is known yet. Nothing is ever missing between."""
         return len(self._records[place])
 
+    def events(self, place: Place) -> list[str]:
+        """All that is known to lie there, in order."""
+        return [*self._records[place]]
+
     def add(self, records: Iterable[Lies]) -> None:
         for place, offset, event in records:
             lies = self._records[place]
             if offset == len(lies):
                 lies.append(event)
+                if ".retry." not in place[0] and place[0] in self._topics[event]:
+                    self.twice.append(Lies(place, offset, event))
                 self._topics[event].add(place[0])
 
     def unfinished(

@@ -134,6 +134,10 @@ class Scene:
                 for place, offset, event in commits.ledger.unfinished(group, far, finished):
                     what = f"{group}: {place[0]}[{place[1]}] {offset}: {event} was not finished"
                     self.found.append(Violation("above", what, event))
+            while commits.ledger.twice:
+                place, offset, event = commits.ledger.twice.pop()
+                what = f"{place[0]}[{place[1]}] {offset}: {event} was written before"
+                self.found.append(Violation("twice", what, event))
             break
         return True
 

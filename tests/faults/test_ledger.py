@@ -47,3 +47,10 @@ def test_what_a_group_tries_again_elsewhere_is_finished_where_it_was_and_for_it_
     assert found.unfinished("alpha", {RED: Far(1), AGAIN: Far(0)}, lambda _: False) == []
     assert found.unfinished("beta", {RED: Far(1)}, lambda _: False) == [Lies(RED, 0, "a")]
     assert found.unfinished("alpha", {AGAIN: Far(1)}, lambda _: False) == [Lies(AGAIN, 0, "a")]
+
+
+def test_what_was_written_twice_is_found() -> None:
+    found = ledger("a", "b", "a")
+    assert found.twice == [Lies(RED, 2, "a")]
+    found.add([Lies(AGAIN, 0, "b"), Lies(AGAIN, 1, "b")])
+    assert len(found.twice) == 1

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults._acts import busy, consumers, ended, flows, replaced, resumed
 from tests.faults._broker import OwnRedis
 from tests.faults._events import Event
-from tests.faults._fleet import Worker
-from tests.faults._oracle import Verdict
-from tests.faults._recovery import resumptions, takeovers
+from tests.faults._recovery import takeovers
 from tests.faults._scene import Scene
 from tests.servers import RedisServer
 from tests.servers.plugin import started_or_skip
@@ -40,49 +39,6 @@ async def scene(
     broker = OwnRedis(server, f"?lease={LEASE:g}s&prefix={folder.name}")
     async with Scene(broker, folder, groups=groups) as found:
         yield found
-
-
-async def consumers(town: Scene, count: int, **settings: object) -> list[Worker]:
-    found = [
-        await town.launch("consumer", f"consumer-{number}", **settings)
-        for number in range(1, count + 1)
-    ]
-    await town.ready(*found)
-    return found
-
-
-async def ended(town: Scene, *workers: Worker) -> Verdict:
-    """Everything is handled, everybody has ended in good order, nothing is left."""
-    await town.until_handled()
-    await town.end(*workers)
-    await town.audit()
-    return town.judge()
-
-
-async def busy(town: Scene, worker: Worker, many: int) -> int:
-    """Its pid, once it handles so many at the same time."""
-    pid = worker.pid
-    assert pid is not None
-    await town.until(lambda: len(town.record.running(pid)) >= many, "it is busy")
-    return pid
-
-
-async def flows(town: Scene) -> None:
-    before = town.record.published
-    await town.until(lambda: town.record.published > before + 100, "events flow")
-
-
-async def resumed(town: Scene, times: int) -> None:
-    await town.until(lambda: len(resumptions(town.record)) == times, "both receive again")
-
-
-async def replaced(town: Scene, worker: Worker) -> None:
-    """SIGTERM, and the next is ready."""
-    before = worker.pid
-    worker.terminate()
-    await town.until(
-        lambda: worker.pid != before and worker.pid in town.record.ready, "the next is ready"
-    )
 
 
 async def test_what_a_killed_process_was_handling_is_handled_by_another(

@@ -1,0 +1,54 @@
+"""What the short runs have in common."""
+
+from __future__ import annotations
+
+from ._fleet import Worker
+from ._oracle import Verdict
+from ._recovery import resumptions
+from ._scene import PATIENCE, Scene
+
+__all__ = ["busy", "consumers", "ended", "flows", "replaced", "resumed"]
+
+
+async def consumers(town: Scene, count: int, **settings: object) -> list[Worker]:
+    found = [
+        await town.launch("consumer", f"consumer-{number}", **settings)
+        for number in range(1, count + 1)
+    ]
+    await town.ready(*found)
+    return found
+
+
+async def ended(town: Scene, *workers: Worker) -> Verdict:
+    """Everything is handled, everybody has ended in good order, nothing is left."""
+    await town.until_handled()
+    await town.end(*workers)
+    await town.look_at_commits(PATIENCE)
+    await town.audit()
+    return town.judge()
+
+
+async def busy(town: Scene, worker: Worker, many: int) -> int:
+    """Its pid, once it handles so many at the same time."""
+    pid = worker.pid
+    assert pid is not None
+    await town.until(lambda: len(town.record.running(pid)) >= many, "it is busy")
+    return pid
+
+
+async def flows(town: Scene) -> None:
+    before = town.record.published
+    await town.until(lambda: town.record.published > before + 100, "events flow")
+
+
+async def resumed(town: Scene, times: int) -> None:
+    await town.until(lambda: len(resumptions(town.record)) == times, "both receive again")
+
+
+async def replaced(town: Scene, worker: Worker) -> None:
+    """SIGTERM, and the next is ready."""
+    before = worker.pid
+    worker.terminate()
+    await town.until(
+        lambda: worker.pid != before and worker.pid in town.record.ready, "the next is ready"
+    )
