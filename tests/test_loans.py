@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from busway import Batch, Bus, Envelope
+from busway import Backoff, Batch, Bus, Envelope, Retry
 from busway.memory import NullTransport
 from busway.transport import Delivery, Feed, Group, Loan
 from tests.facts import PATIENCE, until, up
@@ -72,6 +72,33 @@ async def test_nothing_of_a_revoked_loan_starts_and_it_is_released() -> None:
         await loan.drained()
     assert (handled, transport.acked) == ([0], [0])
     assert sorted(transport.released) == [1, 2]
+
+
+@pytest.mark.parametrize("batch", [None, Batch(1)])
+async def test_what_is_tried_again_in_place_runs_once_under_its_loan(batch: Batch | None) -> None:
+    """Whoever waits until nothing of the loan runs would wait for ever."""
+    loan, tries = Loan(), []
+    transport = Handing(of_one_key(1, loan))
+    bus = Bus(transport, retry=Retry(attempts=5, backoff=Backoff(first=0.01, cap=0.01)))
+
+    def attempt() -> None:
+        tries.append(loan.running)
+        if len(tries) < 4:
+            raise ValueError(tries)
+
+    async def one(number: int) -> None:
+        attempt()
+
+    async def some(numbers: list[int]) -> None:
+        attempt()
+
+    bus.add(some if batch else one, "a.*", batch=batch)
+    async with up(bus):
+        await until(lambda: transport.acked == [0])
+        with anyio.fail_after(PATIENCE):
+            await loan.drained()
+    assert tries == [1] * 4
+    assert loan.running == 0
 
 
 async def test_a_batch_leaves_out_what_was_revoked_while_it_was_collected() -> None:

@@ -104,12 +104,12 @@ class Crew:
         self.changed()
 
     def begin(self, deliveries: list[Delivery]) -> None:
-        """These start."""
+        """These start, or are tried again in place, which counts once."""
         if self.tracked:
-            self.running.update(deliveries)
             for delivery in deliveries:
-                if delivery.loan is not None:
+                if delivery.loan is not None and delivery not in self.running:
                     delivery.loan.running += 1
+            self.running.update(deliveries)
 
     async def flush(self) -> None:
         """Acknowledge what was handled."""

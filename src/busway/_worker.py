@@ -142,7 +142,8 @@ class Worker:
                 if loan.revoked:
                     delivery = await single.take(delivery)
                     continue
-                loan.running += 1
+                if delivery not in running:  # it may be tried again in place
+                    loan.running += 1
             if crew.tracked:
                 running.add(delivery)
             # From here on the same as Single.handle, without its call.
