@@ -68,6 +68,13 @@ class Proxy:
             if direction in (name, "both"):
                 gate.clear()
 
+    def forget(self) -> None:
+        """Nothing goes through the connections that are there, ever; nobody is told. Those to come
+        are as new."""
+        self.stall()
+        self.line = Line()
+        self.heal()
+
     def heal(self) -> None:
         """The end of a stall."""
         for gate in self.line.gates.values():

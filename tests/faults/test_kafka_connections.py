@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from busway import Bus, Message, PublishUnknown
+from busway import Bus, Message, PublishError, PublishUnknown
 from tests.faults._commits import Commits
 from tests.faults._ledger import Far
 from tests.faults._proxy import Place, Proxy
@@ -181,3 +182,17 @@ async def test_slow_and_byte_by_byte_is_still_everything_once(
         await here.handled(*names)
         here.proxy.line.latency, here.proxy.line.trickling = 0.0, False
         assert here.seen == ["first", *names]
+
+
+async def test_connections_on_which_nobody_is_heard_any_more_are_replaced(
+    server: KafkaServer, request: pytest.FixtureRequest
+) -> None:
+    """As when something between has forgotten them. Twice: the second time those of the URL's."""
+    async with town(server, request) as here:
+        for name in ("second", "third"):
+            here.proxy.forget()
+            async with asyncio.timeout(PATIENCE):
+                while name not in here.seen:
+                    with contextlib.suppress(PublishError, PublishUnknown):
+                        await here.publish(name)
+                        await here.handled(name)

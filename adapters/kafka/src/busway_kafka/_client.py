@@ -82,7 +82,7 @@ class Client:
     async def ask(
         self, node: int | str | None, request: Any, *, lane: str = "", timeout: float | None = None
     ) -> Any:
-        """The answer of one broker (None: of any) to one request.
+        """The answer of one broker (its number, or where it is; None: of any) to one request.
 
         Raises NotSent, or Unanswered when the request had left this process.
         """
@@ -178,13 +178,10 @@ class Client:
         problem: TransportError | None = None
         for server in random.sample(self._options.servers, len(self._options.servers)):
             try:
-                connection = await asyncio.wait_for(self._connection(server, ""), self.timeout)
                 request = MetadataRequest(None, allow_auto_topic_creation=False)
-                return await asyncio.wait_for(connection.send(request), self.timeout)
+                return await self.ask(server, request)
             except TransportError as error:
                 problem = error
-            except (KafkaError, OSError) as error:
-                problem = unreachable(server, error)
         raise problem or NotSent("the URL names no server")
 
     @property

@@ -28,6 +28,8 @@ _NO_SUCH_TOPIC = 3
 _NOTE_TOO_LARGE = 12
 _BACKOFF = 0.03
 _TOGETHER = 0.02
+_ONE_TRY = 0.6
+"""Of the time that a commit may take."""
 
 
 class Committer:
@@ -192,13 +194,17 @@ class Committer:
             tenure.dirty = True
 
     async def _ask(self, generation: int, member: str, topics: list[Any], left: float) -> Any:
+        """What is not answered in time is asked on another connection: so the time is the client's
+        to measure, and there has to be some for the second try."""
+        until = time.monotonic() + left
         request = OffsetCommitRequest(self._group, generation, member, -1, topics)
         try:
             async with asyncio.timeout(left):
                 node = await self._client.coordinator(self._group)
-                return await self._client.ask(node, request, lane=_LANE, timeout=left * 2)
         except TimeoutError:
             raise TransportError("Kafka did not answer in time") from None
+        left = min(until - time.monotonic(), self._client.timeout * _ONE_TRY)
+        return await self._client.ask(node, request, lane=_LANE, timeout=max(_BACKOFF, left))
 
     def _judge(self, code: int, member: str) -> None:
         """Prepare the next try, or raise when there can be none."""
