@@ -7,8 +7,9 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -122,7 +123,16 @@ async def _obey(signals: AsyncIterator[signal.Signals], ended: anyio.Event) -> N
 def _show_tasks() -> None:
     """Where everybody stands, for whoever looks for what hangs."""
     for task in asyncio.all_tasks():
-        task.print_stack(file=sys.stderr)
+        print(task.get_name(), *_awaited(task.get_coro()), sep="\n    ", file=sys.stderr)
+
+
+def _awaited(coroutine: Any) -> Iterator[str]:
+    """From the outside to what it waits for."""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
+        if frame is not None:
+            yield f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
 
 
 async def _watch_loop(journal: Journal) -> None:
