@@ -23,7 +23,7 @@ __all__ = ["below_floor", "console", "facts", "print_facts", "print_section", "p
 
 PACKAGES = (
     "anyio", "msgspec", "trio", "uvloop", "pyee", "blinker", "pymitter", "aiopubsub", "bubus",
-    "redis", "hiredis", "faststream",
+    "redis", "hiredis", "aiokafka", "confluent-kafka", "faststream",
 )  # fmt: skip
 COLOURS = {"met": "green", "short of it": "yellow", "below the floor": "red"}
 

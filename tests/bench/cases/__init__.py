@@ -24,6 +24,7 @@ CASES = (
     "memory",
     "imports",
     "redis",
+    "kafka",
 )
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from redis.asyncio import Redis
 
 from busway import Bus
+from tests.bench.brokers.busway import counting, send_many
+from tests.bench.brokers.events import GROUP, Item, Stopwatch, noted
+from tests.bench.brokers.table import rate
+from tests.bench.brokers.timing import Run, interleave
 from tests.bench.figures import Goal, Section
 from tests.bench.measure import Settings, Spread, quiet_heap, run_on
-from tests.bench.redis.busway import counting, send_many
-from tests.bench.redis.events import GROUP, Item, Stopwatch, noted
-from tests.bench.redis.table import rate
-from tests.bench.redis.timing import Run, emptied, interleave
+from tests.bench.redis.timing import emptied, emptying
 from tests.servers import RedisServer
 
 __all__ = ["measure"]
@@ -89,7 +90,7 @@ async def _pending(redis: Any) -> int:
 def measure(section: Section, server: RedisServer, settings: Settings) -> None:
     one = Run(ONE, lambda url, count: consume(url, count, 1))
     many = Run(MANY, lambda url, count: consume(url, max(count, 10 * CHANNELS), CHANNELS))
-    interleave(server, [one, many], settings)
+    interleave(emptying(server), [one, many], settings)
     section.add(
         (f"{MANY}: cost per event", "Busway", ONE),
         many.spread.over(one.spread), COST, rate(many.spread),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tests.bench.brokers import busway
+from tests.bench.brokers.table import Aim, compare
+from tests.bench.brokers.timing import Run, interleave
 from tests.bench.figures import Goal, Section
 from tests.bench.measure import Settings
-from tests.bench.redis import busway, faststream, raw
-from tests.bench.redis.table import Aim, compare
-from tests.bench.redis.timing import Run, interleave
+from tests.bench.redis import faststream, raw
+from tests.bench.redis.timing import emptying
 from tests.servers import RedisServer
 
 __all__ = ["measure"]
@@ -34,5 +36,5 @@ def measure(section: Section, server: RedisServer, settings: Settings) -> None:
         Run("Busway", busway.consume),
         Run("Busway, batches of 100", busway.consume_batches),
     ]
-    interleave(server, runs, settings)
+    interleave(emptying(server), runs, settings)
     compare(section, "consume, one group", runs, AIMS)

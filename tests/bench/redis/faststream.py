@@ -12,9 +12,9 @@ import msgspec
 from faststream.redis import RedisBroker, StreamSub
 from redis.asyncio import Redis
 
+from tests.bench.brokers.events import GROUP, STREAM, Noted, Stopwatch, noted
+from tests.bench.brokers.pace import Latency, paced
 from tests.bench.measure import quiet_heap
-from tests.bench.redis.events import GROUP, STREAM, Noted, Stopwatch, noted
-from tests.bench.redis.pace import Latency, paced
 
 __all__ = ["consume", "consume_batches", "latency", "pipeline", "publish", "publish_tasks"]
 

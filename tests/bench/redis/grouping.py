@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tests.bench.brokers import busway
+from tests.bench.brokers.table import compare
+from tests.bench.brokers.timing import Run, interleave
 from tests.bench.figures import Section
 from tests.bench.measure import Settings
-from tests.bench.redis import busway, raw
-from tests.bench.redis.table import compare
-from tests.bench.redis.timing import Run, interleave
+from tests.bench.redis import raw
+from tests.bench.redis.timing import emptying
 from tests.servers import RedisServer
 
 __all__ = ["measure"]
@@ -21,5 +23,5 @@ def measure(section: Section, server: RedisServer, settings: Settings) -> None:
         Run("redis-py, ten loops", lambda url, count: raw.groups(url, max(count, FEWEST), MANY)),
         Run("Busway", lambda url, count: busway.groups(url, max(count, FEWEST), MANY)),
     ]
-    interleave(server, runs, settings)
+    interleave(emptying(server), runs, settings)
     compare(section, "consume, ten groups: each delivery", runs, ())

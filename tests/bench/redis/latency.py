@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from tests.bench.figures import Goal, Section
-from tests.bench.measure import Settings, Spread, run_on
-from tests.bench.redis import busway, faststream, raw
-from tests.bench.redis.pace import Latency
-from tests.bench.redis.timing import emptied
+from tests.bench.brokers import busway
+from tests.bench.brokers import latency as latencies
+from tests.bench.figures import Section
+from tests.bench.measure import Settings
+from tests.bench.redis import faststream, raw
+from tests.bench.redis.timing import emptying
 from tests.servers import RedisServer
 
 __all__ = ["measure"]
 
-RATE = 1_000.0
-RAW = "redis-py, blocking"
-GOAL = Goal(1.5)
-
-Measured = Callable[[str, float, float], Awaitable[Latency]]
+CONTENDERS: dict[str, latencies.Measured] = {
+    "redis-py, blocking": raw.latency,
+    "FastStream": faststream.latency,
+    "Busway": busway.latency,
+}
 
 
 def measure(section: Section, server: RedisServer, settings: Settings) -> None:
-    contenders: dict[str, Measured] = {
-        RAW: raw.latency,
-        "FastStream": faststream.latency,
-        "Busway": busway.latency,
-    }
-    seconds = 0.5 if settings.short else 3.0
-    taken: dict[str, list[Latency]] = {name: [] for name in contenders}
-    for repeat in range(settings.repeats):
-        order = list(contenders.items())
-        for name, latency in order if repeat % 2 == 0 else reversed(order):
-            taken[name].append(run_on("asyncio", latency, emptied(server), RATE, seconds))
-    for what, place in (("p50", 0), ("p99", 1)):
-        spreads = {
-            name: Spread(tuple(each[place] for each in values)) for name, values in taken.items()
-        }
-        for name, spread in spreads.items():
-            section.add(
-                (f"latency at 1 k/s, {what}", name, RAW if name != RAW else ""),
-                spread.over(spreads[RAW]),
-                GOAL if name == "Busway" else None,
-                (f"{spread.middle * 1e6:,.0f}", ""),
-            )
+    latencies.measure(section, emptying(server), CONTENDERS, settings)

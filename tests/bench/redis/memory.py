@@ -9,10 +9,10 @@ import sys
 from redis.asyncio import Redis
 
 from busway import Bus
+from tests.bench.brokers.busway import PATTERN
+from tests.bench.brokers.events import GROUP, Noted, noted
 from tests.bench.figures import Goal, Section
 from tests.bench.measure import Settings, Spread
-from tests.bench.redis.busway import PATTERN
-from tests.bench.redis.events import GROUP, Noted, noted
 from tests.bench.redis.timing import emptied
 from tests.bench.subprocesses import ask, peak_bytes
 from tests.servers import RedisServer

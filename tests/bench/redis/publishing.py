@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tests.bench.brokers import busway
+from tests.bench.brokers.table import Aim, compare
+from tests.bench.brokers.timing import Run, interleave
 from tests.bench.figures import Goal, Section
 from tests.bench.measure import Settings
-from tests.bench.redis import busway, faststream, raw
-from tests.bench.redis.table import Aim, compare
-from tests.bench.redis.timing import Run, interleave
+from tests.bench.redis import faststream, raw
+from tests.bench.redis.timing import emptying
 from tests.servers import RedisServer
 
 __all__ = ["measure"]
@@ -51,5 +53,5 @@ def measure(section: Section, server: RedisServer, settings: Settings) -> None:
         ),
     ]
     for what, aims, runs in cases:
-        interleave(server, runs, settings)
+        interleave(emptying(server), runs, settings)
         compare(section, what, runs, aims)

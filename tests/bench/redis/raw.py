@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from tests.bench.brokers.events import GROUP, STREAM, Noted, Stopwatch, packed
+from tests.bench.brokers.pace import Latency, paced
 from tests.bench.measure import quiet_heap
-from tests.bench.redis.events import GROUP, STREAM, Noted, Stopwatch, packed
-from tests.bench.redis.pace import Latency, paced
 
 __all__ = [
     "BATCH",

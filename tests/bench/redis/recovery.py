@@ -9,10 +9,10 @@ from time import perf_counter
 from redis.asyncio import Redis
 
 from busway import Bus
+from tests.bench.brokers.busway import PATTERN, fill
+from tests.bench.brokers.events import GROUP, Noted, noted
 from tests.bench.figures import Goal, Section
 from tests.bench.measure import Settings, Spread, quiet_heap, run_on
-from tests.bench.redis.busway import PATTERN, fill
-from tests.bench.redis.events import GROUP, Noted, noted
 from tests.bench.redis.timing import emptied
 from tests.servers import RedisServer
 

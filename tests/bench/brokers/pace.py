@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from statistics import quantiles
 from time import perf_counter
 
+from tests.bench.brokers.events import Noted
 from tests.bench.measure import quiet_heap
-from tests.bench.redis.events import Noted
 
 __all__ = ["Latency", "paced"]
 

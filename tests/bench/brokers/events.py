@@ -10,13 +10,25 @@ import msgspec
 
 from busway import event
 
-__all__ = ["GROUP", "SIZE", "STREAM", "Item", "Noted", "Stopwatch", "noted", "packed"]
+__all__ = [
+    "GROUP",
+    "SIZE",
+    "STREAM",
+    "Item",
+    "Keyed",
+    "Noted",
+    "Stopwatch",
+    "keyed",
+    "noted",
+    "packed",
+]
 
 STREAM = "bench"
 GROUP = "bench"
 SIZE = 256
 """Bytes of an event's data as JSON."""
 
+KEYS = 1_000
 _FIRST = 100_000
 _PLAIN = len(msgspec.json.encode({"number": _FIRST, "at": 0.0, "text": ""}))
 
@@ -34,9 +46,19 @@ class Noted(Item, frozen=True):
     """The same on a topic of its own."""
 
 
+@event("bench.counted", key="number")
+class Keyed(Item, frozen=True):
+    """The same with a key, of which there are ``KEYS``."""
+
+
 def noted(count: int) -> list[Noted]:
     """Events of ``SIZE`` bytes each, all different."""
     return [Noted(_FIRST + number % 900_000) for number in range(count)]
+
+
+def keyed(count: int) -> list[Keyed]:
+    """The same of every key in turn."""
+    return [Keyed(_FIRST + number % KEYS) for number in range(count)]
 
 
 def packed(count: int) -> list[bytes]:

@@ -1,22 +1,26 @@
-"""Busway on Redis with nothing switched off: envelope, id, time, retries, dead letters, leases."""
+"""Busway with nothing switched off: envelope, id, time, retries, dead letters, leases.
+
+``make`` makes the events, all of one class of the topic ``bench.…``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
 from busway import Batch, Bus
+from tests.bench.brokers.events import GROUP, Item, Noted, Stopwatch, noted
+from tests.bench.brokers.pace import Latency, paced
 from tests.bench.measure import quiet_heap
-from tests.bench.redis.events import GROUP, Item, Noted, Stopwatch, noted
-from tests.bench.redis.pace import Latency, paced
 
 __all__ = [
     "consume",
     "consume_batches",
     "consume_by_hundreds",
+    "consume_side_by_side",
     "groups",
     "latency",
     "publish",
@@ -28,6 +32,8 @@ BATCH = 100
 MANY = 1_000
 TASKS = 100
 PATTERN = "bench.*"
+
+Make = Callable[[int], Sequence[Item]]
 
 
 @asynccontextmanager
@@ -56,37 +62,46 @@ def counting(watch: Stopwatch, kind: type[Item] = Noted) -> Any:
     return handle
 
 
-async def _consume(url: str, count: int, **options: Any) -> float:
+async def _consume(url: str, count: int, make: Make, concurrency: int = 1, **options: Any) -> float:
     watch = Stopwatch(count // 10, count)
-    await fill(url, noted(count + count // 10))
+    events = make(count + count // 10)
+    await fill(url, events)
     bus = Bus(url, service="bench", **options)
-    bus.add(counting(watch), PATTERN, group=GROUP)
+    handle = counting(watch, type(events[0]))
+    bus.add(handle, PATTERN, group=GROUP, concurrency=concurrency)
     quiet_heap()
     async with bus:
         await watch.done.wait()
     return watch.seconds_each
 
 
-async def consume(url: str, count: int) -> float:
+async def consume(url: str, count: int, make: Make = noted) -> float:
     """One call of the handler for each event, everything as it comes."""
-    return await _consume(url, count)
+    return await _consume(url, count, make)
 
 
-async def consume_by_hundreds(url: str, count: int) -> float:
+async def consume_by_hundreds(url: str, count: int, make: Make = noted) -> float:
     """The same, where no more than a hundred are in flight, and so read at once."""
-    return await _consume(url, count, max_in_flight=BATCH)
+    return await _consume(url, count, make, max_in_flight=BATCH)
 
 
-async def consume_batches(url: str, count: int) -> float:
-    """One call of the handler for up to a hundred events."""
+async def consume_side_by_side(url: str, count: int, make: Make = noted) -> float:
+    """The same, where a hundred handlers may run side by side, each key's events in order."""
+    return await _consume(url, count, make, TASKS)
+
+
+async def consume_batches(url: str, count: int, make: Make = noted, size: int = BATCH) -> float:
+    """One call of the handler for up to so many events."""
     watch = Stopwatch(count // 10, count)
+    events = make(count + count // 10)
 
-    async def handle(events: list[Noted]) -> None:
+    async def handle(events: Any) -> None:
         watch.passed(len(events))
 
-    await fill(url, noted(count + count // 10))
+    handle.__annotations__ = {"events": list[type(events[0])]}  # type: ignore[misc]
+    await fill(url, events)
     bus = Bus(url, service="bench")
-    bus.add(handle, PATTERN, group=GROUP, batch=Batch(BATCH, within=0.01))
+    bus.add(handle, PATTERN, group=GROUP, batch=Batch(size, within=0.01))
     quiet_heap()
     async with bus:
         await watch.done.wait()
@@ -106,11 +121,11 @@ async def groups(url: str, count: int, many: int) -> float:
         return await Stopwatch.all_done(watches)
 
 
-async def publish(url: str, count: int) -> float:
+async def publish(url: str, count: int, make: Make = noted) -> float:
     """One task that awaits each."""
-    events = noted(count)
+    events = make(count)
     async with publishing(url) as bus:
-        await bus.publish(events[0])
+        await bus.publish_many(events[:BATCH])
         quiet_heap()
         started = perf_counter()
         for each in events:
@@ -118,29 +133,29 @@ async def publish(url: str, count: int) -> float:
         return (perf_counter() - started) / count
 
 
-async def publish_tasks(url: str, count: int) -> float:
-    """A hundred tasks, each of which awaits each of its own."""
-    events = noted(count)
+async def publish_tasks(url: str, count: int, make: Make = noted, tasks: int = TASKS) -> float:
+    """Many tasks, each of which awaits each of its own."""
+    events = make(count)
 
     async def work(bus: Bus, first: int) -> None:
-        for each in events[first::TASKS]:
+        for each in events[first::tasks]:
             await bus.publish(each)
 
     async with publishing(url) as bus:
-        await bus.publish(events[0])
+        await bus.publish_many(events[:BATCH])
         quiet_heap()
         started = perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for first in range(TASKS):
-                tasks.create_task(work(bus, first))
+        async with asyncio.TaskGroup() as group:
+            for first in range(tasks):
+                group.create_task(work(bus, first))
         return (perf_counter() - started) / count
 
 
-async def publish_many(url: str, count: int) -> float:
+async def publish_many(url: str, count: int, make: Make = noted) -> float:
     """A thousand at a time."""
-    events = noted(count)
+    events = make(count)
     async with publishing(url) as bus:
-        await bus.publish(events[0])
+        await bus.publish_many(events[:BATCH])
         quiet_heap()
         started = perf_counter()
         await send_many(bus, events)

@@ -1,0 +1,1 @@
+"""What the cases of brokers share: the events, the clock, Busway itself, and the table."""

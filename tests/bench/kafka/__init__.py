@@ -1,0 +1,1 @@
+"""What the Kafka case is made of: one module for each contender, and one for each task."""
