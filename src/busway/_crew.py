@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import anyio
 import msgspec
@@ -15,6 +17,8 @@ from .errors import OptionError
 from .transport import Delivery, Extends, Feed, Group
 
 __all__ = ["Batch", "Crew", "Policy"]
+
+_loan = attrgetter("loan")
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -147,9 +151,9 @@ class Crew:
     def forget(self, deliveries: Sequence[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
         if self.loans:
-            for delivery in deliveries:
-                if delivery in self.running and delivery.loan is not None:
-                    delivery.loan.finished()
+            for loan, count in Counter(map(_loan, self.running.intersection(deliveries))).items():
+                if loan is not None:
+                    loan.finished(count)
         if self.tracked:
             self.running.difference_update(deliveries)
         self.lanes.settled(len(deliveries))

@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from busway import Bus, Envelope, OptionError
-from busway.transport import Raw
+from busway.transport import Address, Raw
 from busway_kafka import Foreign, KafkaTransport, open_kafka
-from busway_kafka._foreign import Decoder, Foreigners
+from busway_kafka._foreign import Decoder, reader
 from busway_kafka._notes import Note
 from busway_kafka._suspecting import Suspecting
-from busway_kafka._wire import read
+from busway_kafka._tenure import Tenure
 
 from .records import Fetched, owner
 
@@ -37,8 +37,8 @@ def clicked(record: Foreign) -> Envelope | None:
 
 
 def said_of(record: Fetched, decoder: Decoder) -> Any:
-    said = read(record.key, record.value, record.headers)
-    return Foreigners(decoder).read("clicks", 2, record, said).content
+    tenure = Tenure("clicks", 2, Address("clicks"), 1, 0, Note(1))
+    return reader(decoder)(tenure, record).content
 
 
 async def written(servers: str, topic: str, since: int) -> None:
@@ -152,7 +152,7 @@ async def test_what_a_dead_owner_may_have_had_is_decoded_too() -> None:
     tenure = owner(0, Note(1, 3).text())
     tenure.add([Fetched(0, 5000, b"k", b'{"n":1}')], 1)
     tenure.reserved = 1
-    suspecting = Suspecting(committer, lambda *_: None, Foreigners(clicked))
+    suspecting = Suspecting(committer, lambda *_: None, reader(clicked))
     delivery = await suspecting.next([tenure], time.time())
     assert delivery is not None
     assert isinstance(delivery.content, Envelope)

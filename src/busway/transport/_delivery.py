@@ -59,9 +59,9 @@ class Loan:
         """No delivery of this loan may start any more. Twice is harmless."""
         self._revoked = True
 
-    def finished(self) -> None:
-        """The core's: one running delivery was settled or abandoned."""
-        self.running -= 1
+    def finished(self, count: int = 1) -> None:
+        """The core's: so many running deliveries were settled or abandoned."""
+        self.running -= count
         if self._drained is not None and self.running <= 0:
             self._drained.set()
 

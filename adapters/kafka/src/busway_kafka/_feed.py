@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
-from busway import Envelope, TransportError
+from busway import TransportError
 from busway.transport import Address, Delivery, Group, Purpose
 
 from ._client import Client
 from ._committing import Committer
 from ._deferring import Deferring, Early
 from ._fetching import Fetcher
-from ._foreign import Foreigners
+from ._foreign import reader
 from ._holdings import Holdings
+from ._lending import Lending
 from ._membership import Membership
 from ._names import Names
 from ._options import Options
-from ._suspecting import Suspecting
 from ._tenure import Tenure
 from ._tiers import SOONEST
-from ._wire import Read, read
 
 __all__ = ["KafkaFeed"]
 
-_log = logging.getLogger("busway.kafka")
-
-_LOOK = 0.05
 _TO_COMMIT = 0.7
 """Of the time that leaving may take; the rest is for the goodbye."""
-_BEHIND = 0.25
-"""Seconds for which acknowledgements go on while the broker has not taken earlier ones."""
+
+_numbers = itertools.count(1)
 
 
 class KafkaFeed:
     """One member's share of a group. Power: Follows."""
 
-    lost = 0
     dead = False
-    _problem: TransportError | None = None
-    _mistake: BaseException | None = None
-    _turn = 0
 
     def __init__(
         self,
@@ -56,31 +46,35 @@ class KafkaFeed:
         group: Group,
         send: Callable[[Sequence[Early]], Awaitable[Sequence[object]]],
         ensure: Callable[[Address, str], Awaitable[object]],
-        lane: str,
     ) -> None:
         self.group = group
         self.options = options
         self.client = client
         self.holdings = Holdings(client, options, names, group, self._changed)
         name = self.holdings.kafka_id
-        member = Membership(client, options, name, f"group {lane}", self.holdings)
+        self._lanes = [f"{work} {next(_numbers)}" for work in ("group", "fetch")]
+        member = Membership(client, options, name, self._lanes[0], self.holdings)
         self.membership = member
         self.committer = Committer(client, name, lambda: member.who, member.expelled)
         self.holdings.committer = self.committer
         self.holdings.join_again = self.membership.join_again
-        self._arrived = asyncio.Event()
-        arrive = self._arrived.set
-        self.fetcher = Fetcher(
-            client, options, f"fetch {lane}", self._tenures, arrive, self._broken
-        )
-        self._lane = lane
         self._ensure = ensure
         self._defer = Deferring(send, self.committer.commit, durable=group.durable)
-        decoder = options.decoder
-        self._foreigners = None if decoder is None else Foreigners(decoder)
-        self._suspecting = Suspecting(self.committer, self._defer.put_off, self._foreigners)
         self._tasks: list[asyncio.Task[None]] = []
         self._nudged = asyncio.Event()
+        self._work()
+
+    def _work(self) -> None:
+        """Who fetches, and who hands out what was fetched."""
+        lending = self._lending = Lending(
+            self.holdings,
+            self._defer.put_off,
+            reader(self.options.decoder),
+            lambda: self.fetcher.look(),
+            lambda: self.membership.alive_until,
+        )
+        told = lending.look_again, lending.broken
+        self.fetcher = Fetcher(self.client, self.options, self._lanes[1], self._tenures, *told)
 
     # --- its life
 
@@ -137,15 +131,15 @@ class KafkaFeed:
         self.membership.die()
         await self.committer.close()
         self.holdings.expelled()
-        self.client.close_lane(f"group {self._lane}")
-        self.client.close_lane(f"fetch {self._lane}")
+        for lane in self._lanes:
+            self.client.close_lane(lane)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of them ends by itself. One that does is a mistake of ours, which the bus shall hear
         of: without it this member would stand still and look well."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._mistake = error
-            self._arrived.set()
+            self._lending.mistake = error
+            self._lending.look_again()
 
     async def _watch(self) -> None:
         """See what topics there are, now and again, and when somebody says so."""
@@ -161,9 +155,9 @@ class KafkaFeed:
                 await self.client.refresh()
                 await self._look()
                 await self._prepare()
-                self._broken(None)
+                self._lending.broken(None)
             except TransportError as error:
-                self._broken(error)
+                self._lending.broken(error)
 
     async def _prepare(self) -> None:
         """What fails first must not wait until there is a topic to try it again from."""
@@ -200,152 +194,19 @@ class KafkaFeed:
         return list(self.holdings.tenures.values())
 
     def _changed(self) -> None:
-        self._arrived.set()
+        self._lending.look_again()
         self.fetcher.look_at_once()
 
-    def _broken(self, error: TransportError | None) -> None:
-        self._problem = error
-        if error is not None:
-            self._arrived.set()
-
     async def receive(self, limit: int, /) -> Sequence[Delivery]:
-        patient_until = time.monotonic() + self.options.timeout
-        while True:
-            self._arrived.clear()
-            now = time.time()
-            tenures = self._asked()
-            found: list[Delivery] = []
-            for tenure in tenures:
-                if tenure.held:
-                    tenure.due(now)
-                if len(found) < limit:
-                    self._take_from(tenure, limit - len(found), now, found)
-            if found:
-                self._go_on(tenures)
-                return found
-            if suspect := await self._suspecting.next(tenures, now):
-                return [suspect]
-            if self._mistake is not None:
-                raise self._mistake
-            self.fetcher.look()
-            if short := [t for t in tenures if t.asked > t.reserved and not t.leaving]:
-                await self.committer.commit(short)
-                continue
-            problem = self._problem
-            # What is over in a moment is no news.
-            if problem and (not problem.retryable or time.monotonic() >= patient_until):
-                self._problem = None
-                raise problem
-            await self._wait(tenures, now)
-
-    def _asked(self) -> list[Tenure]:
-        """Those that something may be taken from, another first each time."""
-        tenures = [t for t in self.holdings.tenures.values() if self._is_ours(t)]
-        self._turn += 1
-        turn = self._turn % len(tenures) if tenures else 0
-        return tenures[turn:] + tenures[:turn]
-
-    def _is_ours(self, tenure: Tenure) -> bool:
-        if tenure.leaving:
-            return False
-        if tenure.loan.revoked:
-            until = tenure.loan.until
-            # It ran out by itself; what was lent under it came back, or is finished.
-            alive = self.membership.alive_until
-            if tenure.loan.running or tenure.lent or alive <= time.monotonic() or until is None:
-                return False
-            tenure.renew()
-            tenure.loan.until = alive
-        return True
-
-    def _take_from(self, tenure: Tenure, most: int, now: float, found: list[Delivery]) -> None:
-        take, loan, channel = tenure.take, tenure.loan, tenure.address.channel
-        below, foreigners = tenure.suspect_below, self._foreigners
-        while most > 0:
-            if below and tenure.suspects:
-                return
-            taken = take()
-            if taken is None:
-                return
-            offset, what = taken
-            if not isinstance(what, Read):
-                record, what = what, read(what.key, what.value, what.headers)
-                if foreigners is not None:
-                    what = foreigners.read(tenure.topic, tenure.number, record, what)
-            content, attempt, due, story = what
-            if due is not None and due > now:
-                self._defer.put_off(tenure, offset, what, now)
-                continue
-            found.append(
-                Delivery(
-                    content,
-                    channel,
-                    content.subject if type(content) is Envelope else None,
-                    attempt,
-                    1,
-                    due,
-                    story,
-                    loan,
-                    (tenure, offset),
-                )
-            )
-            most -= 1
-
-    def _go_on(self, tenures: Sequence[Tenure]) -> None:
-        self.fetcher.look()
-        if short := [tenure for tenure in tenures if tenure.runs_short]:
-            self.committer.begin(short)
-
-    async def _wait(self, tenures: Sequence[Tenure], now: float) -> None:
-        """Until something may have come, or is due."""
-        due = [tenure.next_due for tenure in tenures if tenure.next_due is not None]
-        pause = max(0.0, min(due) - now) if due else None
-        revoked = any(t.loan.revoked for t in self.holdings.tenures.values())
-        if revoked or self._suspecting.one_is_lent:
-            pause = _LOOK if pause is None else min(pause, _LOOK)
-        try:
-            async with asyncio.timeout(pause):
-                await self._arrived.wait()
-        except TimeoutError:
-            pass
-
-    # --- settling
+        return await self._lending.receive(limit, self.options.timeout)
 
     async def ack(self, deliveries: Sequence[Delivery], /) -> int:
-        touched: dict[Tenure, None] = {}
-        lost = 0
-        for delivery in deliveries:
-            tenure, offset = delivery.receipt
-            if tenure.done(offset):
-                touched[tenure] = None
-                if self._suspecting.is_over(tenure, offset):
-                    self._arrived.set()
-            elif tenure.ended:
-                lost += tenure.lose(offset)
-            elif tenure.dirty:
-                touched[tenure] = None
-        if touched and self._more() and self.committer.behind < _BEHIND:
-            # There is more to do: the broker is told meanwhile.
-            self.committer.begin(touched)
-        elif touched:
-            await self.committer.commit(touched)
-            gone = [each for each in touched if each.ended and each.dirty]
-            lost += sum(delivery.receipt[0] in gone for delivery in deliveries)
-        self.lost += lost
-        return lost
-
-    def _more(self) -> bool:
-        return any(t.fetched and not t.leaving for t in self.holdings.tenures.values())
+        return await self._lending.ack(deliveries)
 
     async def release(self, deliveries: Sequence[Delivery], /) -> None:
-        for delivery in deliveries:
-            tenure, offset = delivery.receipt
-            what = Read(delivery.content, delivery.attempt, delivery.due, delivery.story)
-            if tenure.give_back(offset, what):
-                if offset in tenure.begun:
-                    self._suspecting.not_begun(tenure, offset)
-                    self.committer.begin([tenure])
-            elif tenure.ended:
-                tenure.lose(offset)
-        self._arrived.set()
-        await anyio.lowlevel.checkpoint()
+        await self._lending.release(deliveries)
+
+    @property
+    def lost(self) -> int:
+        """Deliveries that were finished when they were somebody else's already."""
+        return self._lending.lost

@@ -247,6 +247,9 @@ def records_in(data: bytes, begin: int, aborted: Any) -> tuple[list[Any], int]:
             if batch.is_transactional and batch.producer_id in taken_back:
                 after = max(after, batch.next_offset)
                 continue
-        found.extend(record for record in batch if record.offset >= begin)
+        records = list(batch)
+        if batch.magic < 2 or batch.base_offset < begin:  # a broker gives whole batches
+            records = [record for record in records if record.offset >= begin]
+        found += records
         after = max(after, batch.next_offset)
     return found, after

@@ -11,9 +11,10 @@ from busway import BuswayError, Envelope
 from busway.codec import JsonCodec, decode
 from busway.transport import Raw
 
-from ._wire import Read
+from ._tenure import Record, Tenure
+from ._wire import Read, read
 
-__all__ = ["Decoder", "Foreign", "Foreigners"]
+__all__ = ["Decoder", "Foreign", "Foreigners", "Reader", "reader"]
 
 
 class Foreign(msgspec.Struct, frozen=True):
@@ -37,6 +38,22 @@ the same each time. None, and any error, means that it cannot: the record is set
 dead letters as it came. It is called on the event loop, and must not wait."""
 
 
+Reader = Callable[[Tenure, Record], Read]
+"""What a record of a partition says."""
+
+
+def reader(decoder: Decoder | None) -> Reader:
+    """One that asks ``decoder`` about what is no CloudEvent, when there is a decoder."""
+    if decoder is None:
+        return _ours
+    foreigners = Foreigners(decoder)
+    return lambda tenure, record: foreigners.read(tenure, record, _ours(tenure, record))
+
+
+def _ours(tenure: Tenure, record: Record) -> Read:
+    return read(record.key, record.value, record.headers)
+
+
 class Foreigners:
     """Of one transport."""
 
@@ -44,13 +61,13 @@ class Foreigners:
         self._decoder = decoder
         self._codec = JsonCodec(max_size=None)
 
-    def read(self, topic: str, partition: int, record: Any, said: Read) -> Read:
+    def read(self, tenure: Tenure, record: Any, said: Read) -> Read:
         """What a record says, where ``said`` is that there is no envelope in it."""
         if not isinstance(said.content, Raw) or _tells_of_ours(record.headers):
             return said
         foreign = Foreign(
-            topic,
-            partition,
+            tenure.topic,
+            tenure.number,
             record.offset,
             record.timestamp / 1000,
             record.key,

@@ -9,11 +9,14 @@ from busway import Envelope
 from busway.transport import Delivery
 
 from ._committing import Committer
-from ._foreign import Foreigners
+from ._foreign import Reader
 from ._tenure import Tenure
-from ._wire import Read, read
+from ._wire import Read
 
-__all__ = ["Suspecting"]
+__all__ = ["PutOff", "Suspecting"]
+
+PutOff = Callable[[Tenure, int, Read, float], None]
+"""Called with what is not due yet: where it was, what it is, and the time now."""
 
 _PATIENT = 0.25
 """Seconds for which a suspect is the only one that is lent, unless it comes back earlier."""
@@ -22,15 +25,10 @@ _PATIENT = 0.25
 class Suspecting:
     """Of one member. ``put_off`` is called with what is not due yet."""
 
-    def __init__(
-        self,
-        committer: Committer,
-        put_off: Callable[[Tenure, int, Read, float], None],
-        foreigners: Foreigners | None = None,
-    ) -> None:
+    def __init__(self, committer: Committer, put_off: PutOff, read: Reader) -> None:
         self._committer = committer
         self._put_off = put_off
-        self._foreigners = foreigners
+        self._read = read
         self._lent: tuple[Tenure, int] | None = None
         self._patient_until = 0.0
 
@@ -48,9 +46,7 @@ class Suspecting:
             while tenure.suspects and (taken := tenure.take()) is not None:
                 offset, what = taken
                 if not isinstance(what, Read):
-                    record, what = what, read(what.key, what.value, what.headers)
-                    if self._foreigners is not None:
-                        what = self._foreigners.read(tenure.topic, tenure.number, record, what)
+                    what = self._read(tenure, what)
                 if what.due is not None and what.due > now:
                     self._put_off(tenure, offset, what, now)
                     continue

@@ -138,6 +138,24 @@ class Tenure:
         self.out.add(offset)
         return offset, record
 
+    def take_new(self, most: int) -> list[Record]:
+        """The same for many at once: what is new, and reserved already. Empty: ask ``take``."""
+        fetched, reserved = self.fetched, self.reserved
+        if self._back or not fetched:
+            return []
+        if len(fetched) <= most and fetched[-1].offset < reserved:
+            new = list(fetched)
+            fetched.clear()
+        else:
+            new = []
+            while len(new) < most and fetched and fetched[0].offset < reserved:
+                new.append(fetched.popleft())
+        offsets = [record.offset for record in new]
+        self._order.extend(offsets)
+        self.open.update(offsets)
+        self.out.update(offsets)
+        return new
+
     def _reserve(self, offset: int) -> None:
         """Ask for as much as goes out in a moment.
 
@@ -202,16 +220,27 @@ class Tenure:
 
     def done(self, offset: int) -> bool:
         """Finished. False: it was before, or this tenure has ended."""
-        if self.ended or offset not in self.out:
-            return False
-        self.out.remove(offset)
-        self.open.remove(offset)
-        self.begun.pop(offset, None)
-        self.dirty = True
+        return not self.finish((offset,))
+
+    def finish(self, offsets: Sequence[int]) -> Sequence[int]:
+        """Finished, all of these. Those that were before; or all, if this tenure has ended."""
+        if self.ended:
+            return offsets
+        late: Sequence[int] = ()
+        if not self.out.issuperset(offsets):
+            late = [offset for offset in offsets if offset not in self.out]
+            offsets = [offset for offset in offsets if offset in self.out]
+        if offsets:
+            self.out.difference_update(offsets)
+            self.open.difference_update(offsets)
+            self.dirty = True
+        if self.begun:
+            for offset in offsets:
+                self.begun.pop(offset, None)
         order, open_ = self._order, self.open
         while order and order[0] not in open_:
             order.popleft()
-        return True
+        return late
 
     def give_back(self, offset: int, read: Read) -> bool:
         """Unhandled: it goes out again, before what is new. False as in ``done``."""

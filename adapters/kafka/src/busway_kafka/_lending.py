@@ -1,0 +1,233 @@
+"""What one member hands out of the partitions it has, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+import anyio.lowlevel
+
+from busway import Envelope, TransportError
+from busway.transport import Delivery
+
+from ._foreign import Reader
+from ._holdings import Holdings
+from ._suspecting import PutOff, Suspecting
+from ._tenure import Record, Tenure
+from ._wire import Read, event_of
+
+__all__ = ["Lending"]
+
+_LOOK = 0.05
+_BEHIND = 0.25
+"""Seconds for which acknowledgements go on while the broker has not taken earlier ones."""
+
+_OFTEN = 32
+"""Acknowledgements within that time after which more are to be expected."""
+
+_receipt = attrgetter("receipt")
+
+
+class Lending:
+    """Of one member. ``look`` tells who fetches that there is room; ``alive_until`` is the moment
+    up to which the broker has agreed that this member has what it has."""
+
+    lost = 0
+    mistake: BaseException | None = None
+    """Of ours: whoever receives hears of it."""
+    _problem: TransportError | None = None
+    _turn = 0
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        put_off: PutOff,
+        read: Reader,
+        look: Callable[[], None],
+        alive_until: Callable[[], float],
+    ) -> None:
+        self._holdings = holdings
+        self._committer = holdings.committer
+        self._put_off = put_off
+        self._read = read
+        self._suspecting = Suspecting(self._committer, put_off, read)
+        self._look = look
+        self._alive_until = alive_until
+        self._arrived = asyncio.Event()
+        self._finished: deque[float] = deque(maxlen=_OFTEN)
+        self.look_again = self._arrived.set
+        """Something is different: whoever waits in ``receive`` looks."""
+
+    def broken(self, error: TransportError | None) -> None:
+        """The broker could not be asked; None: it could."""
+        self._problem = error
+        if error is not None:
+            self._arrived.set()
+
+    # --- handing out
+
+    async def receive(self, limit: int, patience: float) -> Sequence[Delivery]:
+        """As a feed does. What has been wrong for ``patience`` seconds is raised."""
+        patient_until = time.monotonic() + patience
+        while True:
+            self._arrived.clear()
+            now = time.time()
+            tenures = self._asked()
+            found: list[Delivery] = []
+            for tenure in tenures:
+                if tenure.held:
+                    tenure.due(now)
+                if len(found) < limit:
+                    self._take_from(tenure, limit - len(found), now, found)
+            if found:
+                self._go_on(tenures)
+                return found
+            if suspect := await self._suspecting.next(tenures, now):
+                return [suspect]
+            if self.mistake is not None:
+                raise self.mistake
+            self._look()
+            if short := [t for t in tenures if t.asked > t.reserved and not t.leaving]:
+                await self._committer.commit(short)
+                continue
+            problem = self._problem
+            # What is over in a moment is no news.
+            if problem and (not problem.retryable or time.monotonic() >= patient_until):
+                self._problem = None
+                raise problem
+            await self._wait(tenures, now)
+
+    def _asked(self) -> list[Tenure]:
+        """Those that something may be taken from, another first each time."""
+        tenures = [t for t in self._holdings.tenures.values() if self._is_ours(t)]
+        self._turn += 1
+        turn = self._turn % len(tenures) if tenures else 0
+        return tenures[turn:] + tenures[:turn]
+
+    def _is_ours(self, tenure: Tenure) -> bool:
+        if tenure.leaving:
+            return False
+        if tenure.loan.revoked:
+            until = tenure.loan.until
+            # It ran out by itself; what was lent under it came back, or is finished.
+            alive = self._alive_until()
+            if tenure.loan.running or tenure.lent or alive <= time.monotonic() or until is None:
+                return False
+            tenure.renew()
+            tenure.loan.until = alive
+        return True
+
+    def _take_from(self, tenure: Tenure, most: int, now: float, found: list[Delivery]) -> None:
+        end = len(found) + most
+        while (most := end - len(found)) > 0:
+            if tenure.suspect_below and tenure.suspects:
+                return
+            if new := tenure.take_new(most):
+                self._lend_new(tenure, new, now, found)
+                continue
+            if (taken := tenure.take()) is None:
+                return
+            offset, what = taken
+            said = what if isinstance(what, Read) else self._read(tenure, what)
+            self._lend(tenure, offset, said, now, found)
+
+    def _lend_new(
+        self, tenure: Tenure, new: Sequence[Record], now: float, found: list[Delivery]
+    ) -> None:
+        """The same as ``_lend`` for many, most of which have nothing but their event."""
+        channel, loan, append = tenure.address.channel, tenure.loan, found.append
+        for record in new:
+            event = event_of(record.key, record.value, record.headers)
+            if event is None:
+                self._lend(tenure, record.offset, self._read(tenure, record), now, found)
+                continue
+            receipt = tenure, record.offset
+            append(Delivery(event, channel, event.subject, 1, 1, None, None, loan, receipt))
+
+    def _lend(
+        self, tenure: Tenure, offset: int, what: Read, now: float, found: list[Delivery]
+    ) -> None:
+        content, attempt, due, story = what
+        if due is not None and due > now:
+            self._put_off(tenure, offset, what, now)
+            return
+        lane = content.subject if type(content) is Envelope else None
+        channel, loan, receipt = tenure.address.channel, tenure.loan, (tenure, offset)
+        found.append(Delivery(content, channel, lane, attempt, 1, due, story, loan, receipt))
+
+    def _go_on(self, tenures: Sequence[Tenure]) -> None:
+        self._look()
+        if short := [tenure for tenure in tenures if tenure.runs_short]:
+            self._committer.begin(short)
+
+    async def _wait(self, tenures: Sequence[Tenure], now: float) -> None:
+        """Until something may have come, or is due."""
+        due = [tenure.next_due for tenure in tenures if tenure.next_due is not None]
+        pause = max(0.0, min(due) - now) if due else None
+        revoked = any(t.loan.revoked for t in self._holdings.tenures.values())
+        if revoked or self._suspecting.one_is_lent:
+            pause = _LOOK if pause is None else min(pause, _LOOK)
+        try:
+            async with asyncio.timeout(pause):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
+
+    # --- coming back
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> int:
+        """As a feed does."""
+        finished: dict[Tenure, list[int]] = {}
+        for tenure, offset in map(_receipt, deliveries):
+            offsets = finished.get(tenure)
+            if offsets is None:
+                finished[tenure] = [offset]
+            else:
+                offsets.append(offset)
+        lost, touched = 0, list[Tenure]()
+        for tenure, offsets in finished.items():
+            late = tenure.finish(offsets)
+            if self._suspecting.one_is_lent:
+                self._see_whether_it_is_over(tenure, offsets)
+            if tenure.ended:
+                lost += sum(tenure.lose(offset) for offset in late)
+            elif tenure.dirty:
+                touched.append(tenure)
+        if touched and self._goes_on() and self._committer.behind < _BEHIND:
+            # There is more to do: the broker is told meanwhile.
+            self._committer.begin(touched)
+        elif touched:
+            await self._committer.commit(touched)
+            lost += sum(len(finished[each]) for each in touched if each.ended and each.dirty)
+        self.lost += lost
+        return lost
+
+    def _see_whether_it_is_over(self, tenure: Tenure, offsets: Sequence[int]) -> None:
+        if any(self._suspecting.is_over(tenure, offset) for offset in offsets):
+            self._arrived.set()
+
+    def _goes_on(self) -> bool:
+        """Whether there is more to do, or will be in a moment: so many times something was finished
+        just before this."""
+        now = time.monotonic()
+        self._finished.append(now)
+        if len(self._finished) == _OFTEN and now - self._finished[0] < _BEHIND:
+            return True
+        return any(t.fetched and not t.leaving for t in self._holdings.tenures.values())
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """As a feed does."""
+        for delivery in deliveries:
+            tenure, offset = delivery.receipt
+            what = Read(delivery.content, delivery.attempt, delivery.due, delivery.story)
+            if tenure.give_back(offset, what):
+                if offset in tenure.begun:
+                    self._suspecting.not_begun(tenure, offset)
+                    self._committer.begin([tenure])
+            elif tenure.ended:
+                tenure.lose(offset)
+        self._arrived.set()
+        await anyio.lowlevel.checkpoint()
