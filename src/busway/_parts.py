@@ -23,7 +23,7 @@ from ._settings import Settings
 from ._verdict import Retry
 from .errors import OptionError
 from .middleware import Hooks, Trace, compose_send
-from .transport import Clock, Posts, SystemClock, TakesClock, Transport
+from .transport import Clock, SystemClock, TakesClock, Transport
 
 __all__ = ["Parts"]
 
@@ -111,8 +111,7 @@ class Parts:
         if through != publisher.send_alone:
             publisher.through = through
         publisher.watched = bool(self.runtime.watchers.published)
-        plain = publisher.through is None and not self.settings.fail_open
-        if plain and isinstance(self.runtime.transport, Posts):
+        if publisher.through is None and not self.settings.fail_open:
             self.host.on_state.append(self._open_express)
 
     def watch(self, hooks: Hooks) -> None:

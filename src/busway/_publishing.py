@@ -47,7 +47,7 @@ class Publishing:
         system = type(parts.settings.clock) is SystemClock
         self._express = parts.sealer.express if system else {}
         """The classes whose events need nothing but an envelope; empty while the bus is not up, and
-        for good where there is middleware, a hook, or a transport that cannot post."""
+        for good where there is middleware or a hook."""
         self._service = parts.settings.service
         self._counters = parts.runtime.counters
         self.from_thread = FromThread(self.publish)

@@ -90,8 +90,9 @@ class Sealer:
 
     def _expose(self, cls: type, route: Route) -> None:
         transport = self._runtime.transport
-        if self._open and route.plain and isinstance(transport, Posts):
-            route.post = transport.port(route.topic, route.address)
+        if self._open and route.plain:
+            if isinstance(transport, Posts):
+                route.post = transport.port(route.topic, route.address)
             self.express[cls] = route
 
     def route_to(self, topic: str) -> Route:

@@ -83,24 +83,23 @@ MUTANTS = [
     ),
     _mutant(
         "a number that was given up is not used for something else",
-        "_producing.py",
-        "        if self._identity == partition.identity:\n            self._identity = None\n"
-        "        partition.batch = None\n",
-        "        partition.batch = None\n",
+        "_partitions.py",
+        "        self.another(partition)\n        partition.batch = None\n",
+        "        partition.identity = None\n        partition.batch = None\n",
         f"{PRODUCING}::test_a_number_that_was_given_up_is_not_used_for_something_else",
     ),
     _mutant(
         "what may have been written is not written again as another",
-        "_producing.py",
+        "_writing.py",
         "        if batch.perhaps:\n            # An earlier",
         "        if False:\n            # An earlier",
         f"{PRODUCING}::test_what_may_have_been_written_is_not_written_again_as_another",
     ),
     _mutant(
         "what was given up before it was sent is never written",
-        "_producing.py",
-        "            if entry.outcome is None and not batch.add(entry):\n",
-        "            if not batch.add(entry):\n",
+        "_batch.py",
+        "            if entry.outcome is None:\n                if append",
+        "            if True:\n                if append",
         f"{PRODUCING}::test_what_was_given_up_before_it_was_sent_is_never_written",
     ),
 ]

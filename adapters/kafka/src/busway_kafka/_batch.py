@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from busway import TransportError
 from busway.transport import WRITTEN, NotWritten, Outcome, Unknown
+
+from ._deadlines import Waiting
 
 __all__ = ["Batch", "Entry"]
 
@@ -18,7 +21,7 @@ class Entry:
     """One record, and who waits for it."""
 
     __slots__ = (
-        "headers", "key", "outcome", "partition", "perhaps", "problem", "told", "topic", "value",
+        "headers", "key", "outcome", "partition", "perhaps", "problem", "topic", "value", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -39,25 +42,26 @@ class Entry:
         """It left the process, and nobody said what became of it."""
         self.problem: BaseException | None = None
         """The last that went wrong."""
-        self.told: Callable[[], None] = _nobody
+        self.waiting: Waiting | None = None
 
     def end(self, outcome: Outcome) -> None:
         """Tell who waits, once."""
         if self.outcome is None:
             self.outcome = outcome
-            self.told()
+            if self.waiting is not None:
+                self.waiting.tell()
 
-    def give_up(self) -> None:
-        """Its time is over. What may have been written is not taken back."""
-        error = self.problem or TransportError("Kafka did not confirm it in time")
-        self.outcome = Unknown(error) if self.perhaps else NotWritten(error)
+    def final(self) -> Outcome:
+        """What became of it; without that its time is over now. What may have been written is not
+        taken back, what was not sent will not be."""
+        outcome = self.outcome
+        if outcome is None:
+            error = self.problem or TransportError("Kafka did not confirm it in time")
+            outcome = self.outcome = Unknown(error) if self.perhaps else NotWritten(error)
+        return outcome
 
     def fail(self, error: BaseException) -> None:
         self.end(Unknown(error) if self.perhaps else NotWritten(error))
-
-
-def _nobody() -> None:
-    pass
 
 
 class Batch:
@@ -78,15 +82,18 @@ class Batch:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
-    def add(self, entry: Entry) -> bool:
-        """False: it is full."""
+    def fill(self, waiting: deque[Entry], most: int) -> None:
+        """Take from there what has room, in its order; what was given up is dropped."""
         now = int(time.time() * 1000)
-        added = self._builder.append(len(self.entries), now, entry.key, entry.value, entry.headers)
-        if added is None:
-            return False
-        self.entries.append(entry)
-        self.size += added.size
-        return True
+        append, entries = self._builder.append, self.entries
+        while waiting and len(entries) < most:
+            entry = waiting[0]
+            if entry.outcome is None:
+                if append(len(entries), now, entry.key, entry.value, entry.headers) is None:
+                    break
+                entries.append(entry)
+            waiting.popleft()
+        self.size = self._builder.size()
 
     def data(self) -> bytes:
         """The bytes, the same at each try."""
@@ -104,8 +111,15 @@ class Batch:
             entry.perhaps = True
 
     def written(self) -> None:
+        # Written out: the price of a call for each is as high as that of all else here.
         for entry in self.entries:
-            entry.end(WRITTEN)
+            if entry.outcome is None:
+                entry.outcome = WRITTEN
+                waiting = entry.waiting
+                if waiting is not None:
+                    waiting.left -= 1
+                    if waiting.left <= 0:
+                        waiting.wake()
 
     def failed(self, error: BaseException, *, perhaps: bool) -> None:
         """It is tried again."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
+import math
 import time
 
 __all__ = ["Deadlines", "Waiting"]
@@ -13,16 +12,22 @@ __all__ = ["Deadlines", "Waiting"]
 class Waiting:
     """Who waits for so many answers. ``future`` is done when all came, or the time is over."""
 
-    __slots__ = ("future", "left")
+    __slots__ = ("future", "left", "until")
 
-    def __init__(self, future: asyncio.Future[None]) -> None:
+    def __init__(self, future: asyncio.Future[None], left: int, until: float) -> None:
         self.future = future
-        self.left = 1
+        self.left = left
+        self.until = until
 
     def tell(self) -> None:
         """One more came."""
         self.left -= 1
-        if self.left <= 0 and not self.future.done():
+        if self.left <= 0:
+            self.wake()
+
+    def wake(self) -> None:
+        """All came."""
+        if not self.future.done():
             self.future.set_result(None)
 
 
@@ -30,32 +35,37 @@ class Deadlines:
     """A timer of one's own for each wait costs more than all else of a wait."""
 
     def __init__(self) -> None:
-        self._order = itertools.count()
-        self._heap: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._open: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._fires = math.inf
 
-    def future(self, until: float) -> Waiting:
-        """Waits until then (of ``time.monotonic``) at the longest."""
+    def begin(self, until: float, left: int = 1) -> Waiting:
+        """Waits for so many answers, until then (of ``time.monotonic``) at the longest. Whoever
+        began calls ``end``, whatever came of it."""
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        heap = self._heap
-        heapq.heappush(heap, (until, next(self._order), future))
-        if self._timer is None or heap[0][2] is future:
-            self._arm(loop)
-        return Waiting(future)
+        waiting = Waiting(loop.create_future(), left, until)
+        self._open.add(waiting)
+        if until < self._fires:
+            self._arm(loop, until)
+        return waiting
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+    def end(self, waiting: Waiting) -> None:
+        """Nobody waits for it any more."""
+        self._open.discard(waiting)
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        pause = max(0.0, self._heap[0][0] - time.monotonic())
-        self._timer = loop.call_later(pause, self._fire, loop)
+        self._fires = until
+        self._timer = loop.call_later(max(0.0, until - time.monotonic()), self._fire, loop)
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        heap, now = self._heap, time.monotonic()
-        while heap and (heap[0][2].done() or heap[0][0] <= now):
-            future = heapq.heappop(heap)[2]
-            if not future.done():
-                future.set_result(None)
-        if heap:
-            self._arm(loop)
+        self._timer, self._fires = None, math.inf
+        now, soonest = time.monotonic(), math.inf
+        for waiting in self._open:
+            if waiting.until <= now:
+                waiting.wake()
+            else:
+                soonest = min(soonest, waiting.until)
+        if soonest < math.inf:
+            self._arm(loop, soonest)

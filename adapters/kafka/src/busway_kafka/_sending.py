@@ -45,6 +45,27 @@ class Sending:
     ) -> Sequence[Outcome]:
         """See ``Transport.send``. ``put_off``: these are early, and no member has tried them."""
         until = time.monotonic() + timeout
+        if len(items) == 1 and (alone := self._at_once(items[0], put_off)) is not None:
+            # Without a coroutine more than has to be: most of what one event costs is such.
+            entries = (alone,)
+            waiting = self._producer.begin(entries, until)
+            try:
+                await waiting.future
+            finally:
+                outcomes = self._producer.end(entries, waiting)
+            return outcomes
+        return await self._send(items, until, put_off)
+
+    def _at_once(self, item: Outgoing, put_off: bool) -> Entry | None:
+        """None: there is no such topic yet, or something is wrong with it."""
+        try:
+            return self._record(item, put_off)
+        except BuswayError:
+            return None
+
+    async def _send(
+        self, items: Sequence[Outgoing], until: float, put_off: bool
+    ) -> Sequence[Outcome]:
         entries: list[Entry] = []
         refused: list[tuple[int, BaseException]] = []
         for place, item in enumerate(items):
@@ -58,13 +79,27 @@ class Sending:
                 entries.append(entry)
             except BuswayError as error:
                 refused.append((place, error))
-        outcomes = list(await self._producer.write(entries, until)) if entries else []
+        outcomes = await self._producer.write(entries, until) if entries else []
         for place, problem in refused:
             outcomes.insert(place, NotWritten(problem))
         return outcomes
 
     def _record(self, item: Outgoing, put_off: bool) -> Entry | None:
         """None: there is no such topic yet. Raises BuswayError."""
+        address = item.address
+        purpose = address.purpose
+        if purpose is Purpose.EVENT:
+            topic = self._names.topic(address)
+            width = self._leaders.partitions(topic)
+            if not width:
+                return None
+            key, value, headers = written(item, self._mode)
+            number = next(self._round) % width if key is None else partition_of(key, width)
+            return Entry(topic, number, key, value, headers)
+        return self._record_of_group(item, put_off)
+
+    def _record_of_group(self, item: Outgoing, put_off: bool) -> Entry | None:
+        """The same of what is for one group."""
         address = item.address
         purpose = address.purpose
         topic = self._names.topic(address, _tier(item) if purpose is Purpose.RETRY else NOW)
