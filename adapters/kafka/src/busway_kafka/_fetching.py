@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -49,6 +50,8 @@ class Fetcher:
     ) -> None:
         self.ghosts = 0
         """Times that what was to be read was there no more."""
+        self.answered = time.monotonic()
+        """When a broker last answered (``time.monotonic``)."""
         self._client = client
         self._window = options.window
         self._lane = lane
@@ -145,6 +148,7 @@ class Fetcher:
             self._broken(error)
             await self._refresh()
             return False
+        self.answered = time.monotonic()
         return await self._apply(said, {(t.topic, t.number): t for t in wanted})
 
     async def _refresh(self) -> None:

@@ -31,6 +31,7 @@ from ._errors import checked
 from ._feed import KafkaFeed
 from ._membership import claims_in
 from ._names import Names
+from ._numbers import Numbers, PartitionState, partitions_of
 from ._options import COMPRESSIONS, Options
 from ._powers import Powers
 from ._producing import Producer
@@ -69,6 +70,7 @@ class KafkaTransport(Powers):
         """Open in this process."""
         super().__init__(self.client, self.names, self.producer, lambda: self.feeds)
         self._encoder = JsonCodec()
+        self._numbers = Numbers(self.producer.counters)
         self._renewing = Renewing(self.client, options.metadata_age)
         self._users = 0
         self._opening = anyio.Lock()
@@ -161,6 +163,7 @@ class KafkaTransport(Powers):
         finally:
             self.feeds.discard(feed)
             await feed.close()
+            self._numbers.closed(feed)
             if not group.durable:
                 await self.forget(group.name)
 
@@ -189,11 +192,12 @@ class KafkaTransport(Powers):
         return f"kafka:{self.client.cluster_id}:{self.options.prefix}"
 
     def report(self) -> Mapping[str, int]:
-        return {
-            **self.producer.counters,
-            "rebalances": sum(feed.membership.rebalances for feed in self.feeds),
-            "lost_leases": sum(feed.lost for feed in self.feeds),
-        }
+        return self._numbers.now(self.feeds)
+
+    def partitions(self) -> list[PartitionState]:
+        """What the groups of this process have, at once and without asking the broker. What others
+        have is theirs to tell; ``bus.groups()`` asks the broker for all."""
+        return [state for feed in self.feeds for state in partitions_of(feed)]
 
 
 async def _closed(items: Sequence[Outgoing]) -> Sequence[Outcome]:
