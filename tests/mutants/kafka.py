@@ -102,4 +102,19 @@ MUTANTS = [
         "            if True:\n                if append",
         f"{PRODUCING}::test_what_was_given_up_before_it_was_sent_is_never_written",
     ),
+    _mutant(
+        "what a part that died left half done is begun again",
+        "_watchdog.py",
+        "            self._reset()\n",
+        "",
+        f"{TESTS}/test_watchdog.py::test_one_that_dies_again_and_again_is_told_to_the_bus",
+    ),
+    _mutant(
+        "what says that it is an event is no matter of the decoder",
+        "_foreign.py",
+        " or _tells_of_ours(record.headers)",
+        "",
+        f"{TESTS}/test_foreign.py"
+        "::test_what_says_that_it_is_an_event_and_is_damaged_is_no_matter_of_the_decoder",
+    ),
 ]

@@ -4,6 +4,7 @@ next."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,8 @@ from ._errors import Refused
 from ._tenure import Tenure
 
 __all__ = ["Committer"]
+
+_log = logging.getLogger("busway.kafka")
 
 _LANE = "commit"
 _ELSEWHERE = frozenset({14, 15, 16})
@@ -100,14 +103,20 @@ class Committer:
                 try:
                     await self._insist(list(wanted))
                     problem, pause = None, 0.0
-                except TransportError as error:
-                    problem = error
+                except Exception as error:
+                    problem = self._problem(error)
                     pause = min(1.0, pause * 2 + _BACKOFF)
                     self._wanted.update(dict.fromkeys(t for t in wanted if not t.ended))
                 finally:
                     self._tell(problem, waiting)
         finally:
             self._task = None
+
+    def _problem(self, error: Exception) -> TransportError:
+        if isinstance(error, TransportError):
+            return error
+        _log.error("group %r: a commit failed, by a mistake of ours", self._group, exc_info=error)
+        return TransportError(f"a commit of group {self._group!r} failed: {error!r}")
 
     async def _gather(self, pause: float) -> None:
         """What is said in this turn of the loop goes together; what nobody waits for, within a

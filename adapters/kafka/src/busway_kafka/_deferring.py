@@ -54,6 +54,10 @@ class Deferring:
         else:
             tenure.hold(offset, what)
 
+    def forget(self) -> None:
+        """What was put off is begun with again, by who has it then."""
+        self._early.clear()
+
     async def run(self) -> None:
         """Until cancelled."""
         tries = 0

@@ -24,6 +24,7 @@ from ._names import Names
 from ._options import Options
 from ._tenure import Tenure
 from ._tiers import SOONEST
+from ._watchdog import Watchdog
 
 __all__ = ["KafkaFeed"]
 
@@ -60,6 +61,7 @@ class KafkaFeed:
         self.holdings.join_again = self.membership.join_again
         self._ensure = ensure
         self._defer = Deferring(send, self.committer.commit, durable=group.durable)
+        self.watchdog = Watchdog(group.name, self._begin_again, self._beyond_repair)
         self._tasks: list[asyncio.Task[None]] = []
         self._nudged = asyncio.Event()
         self._work()
@@ -86,14 +88,13 @@ class KafkaFeed:
         """
         deadline = anyio.current_time() + self.options.timeout
         await self._find()
+        keep = self.watchdog.keep
         self._tasks = [
-            asyncio.create_task(self.membership.run()),
-            asyncio.create_task(self.fetcher.run()),
-            asyncio.create_task(self._watch()),
-            asyncio.create_task(self._defer.run()),
+            keep("membership", self.membership.run),
+            keep("fetcher", self.fetcher.run),
+            keep("watch over topics", self._watch),
+            keep("putting off", self._defer.run),
         ]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
         with anyio.CancelScope(deadline=deadline):
             await self.membership.joined.wait()
 
@@ -134,12 +135,16 @@ class KafkaFeed:
         for lane in self._lanes:
             self.client.close_lane(lane)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """None of them ends by itself. One that does is a mistake of ours, which the bus shall hear
-        of: without it this member would stand still and look well."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._lending.mistake = error
-            self._lending.look_again()
+    def _begin_again(self) -> None:
+        """As if others had had all of it: what was half done is found by what was committed."""
+        self._defer.forget()
+        self.holdings.expelled()
+        self.membership.join_again()
+
+    def _beyond_repair(self, error: BaseException) -> None:
+        """The bus shall hear of it."""
+        self._lending.mistake = error
+        self._lending.look_again()
 
     async def _watch(self) -> None:
         """See what topics there are, now and again, and when somebody says so."""

@@ -78,6 +78,7 @@ class Fetcher:
     async def run(self) -> None:
         """Until cancelled."""
         tries = 0
+        self._mistake = None
         try:
             while True:
                 self._look.clear()

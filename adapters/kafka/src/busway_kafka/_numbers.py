@@ -39,7 +39,7 @@ class Numbers:
     def __init__(self, producer: Mapping[str, int]) -> None:
         """``producer``: what it counts by itself."""
         self._producer = producer
-        self._rebalances = self._lost = self._ghosts = self._refused = 0
+        self._rebalances = self._lost = self._ghosts = self._refused = self._rebuilt = 0
 
     def closed(self, feed: KafkaFeed) -> None:
         """What it counted is not forgotten."""
@@ -47,6 +47,7 @@ class Numbers:
         self._lost += feed.lost
         self._ghosts += feed.fetcher.ghosts
         self._refused += feed.committer.refused
+        self._rebuilt += feed.watchdog.rebuilt
 
     def now(self, feeds: Iterable[KafkaFeed]) -> dict[str, int]:
         """All of them, by the names in the reference."""
@@ -62,6 +63,7 @@ class Numbers:
             "partitions": len(states),
             "poll_age_ms": _milliseconds(_poll_age(feed) for feed in feeds),
             "rebalances": self._rebalances + sum(feed.membership.rebalances for feed in feeds),
+            "rebuilt": self._rebuilt + sum(feed.watchdog.rebuilt for feed in feeds),
             "refused_commits": self._refused + sum(feed.committer.refused for feed in feeds),
         }
 

@@ -83,6 +83,18 @@ class Producer:
 
     async def _route(self) -> None:
         """Hand what is ready to the brokers' own tasks."""
+        try:
+            await self._hand_over()
+        except Exception as error:  # a mistake of ours: the next begins anew
+            _log.exception("what was to be written could not be")
+            for partition in self._partitions.ready:
+                for entry in partition.waiting:
+                    entry.fail(error)
+            self._partitions.drop_given_up()
+        finally:
+            self._router = None
+
+    async def _hand_over(self) -> None:
         tries = 0
         while self._partitions.ready:
             lost = False
@@ -96,7 +108,6 @@ class Producer:
                 break
             await self._look_for_leaders(tries)
             tries += 1
-        self._router = None
 
     async def _look_for_leaders(self, tries: int) -> None:
         if tries:

@@ -49,3 +49,6 @@ class Renewing:
                 # Who has something to write is told by its own request.
                 _log.debug("what topics there are was not heard: %s", error)
                 await asyncio.sleep(self._age)
+            except Exception:  # a mistake of ours, or of our client's
+                _log.exception("what topics there are was not understood; it is asked again")
+                await asyncio.sleep(self._age)
