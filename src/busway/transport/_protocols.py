@@ -67,6 +67,16 @@ class Feed(Protocol):
         In any order. Twice, or after the loan was lost, is harmless and raises nothing; returns how
         many loans were lost. Raises ``TransportError`` when the broker could not be told, or has
         not answered within the adapter's deadline; the core tries again.
+
+        While more is at hand to receive it may return before the broker was told, so that telling
+        goes on beside handling (docs/adr/0027). Then
+
+        - the adapter tells by itself, and again until the broker has it, without another call;
+        - to this member it is not handed out again, and leaving the feed in good order tells first;
+        - a member that dies leaves untold what it acknowledged in a time that the adapter names,
+          and that does not grow while the broker is away: when that is over, ``ack`` waits. This
+          comes again, to others. So what must not be done twice needs more than an ``ack``;
+        - a loan that turns out to be lost meanwhile is counted by no call.
         """
         ...
 

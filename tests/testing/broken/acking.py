@@ -20,6 +20,7 @@ __all__ = [
     "AckRaisesWhenLate",
     "AckRaisesWhenTwice",
     "AckReportsNothingLost",
+    "AckTellsWhenTheNextComes",
     "CommitsThePosition",
     "CountsAReleaseAsADelivery",
     "DoesNotWaitForWhatRuns",
@@ -44,6 +45,19 @@ class NeverAcks(BrokenLog):
         async def ack(self, deliveries: Sequence[Delivery], /) -> int:
             await anyio.lowlevel.checkpoint()
             return 0
+
+
+class AckTellsWhenTheNextComes(BrokenLog):
+    """The broker is told of it by the next one; so the last is never told."""
+
+    caught_by = ("test_what_was_acked_with_more_at_hand_is_done_when_the_feed_is_left",)
+
+    class feed_type(LogFeed):
+        _later: Sequence[Delivery] = ()
+
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            earlier, self._later = self._later, deliveries
+            return await super().ack(earlier)
 
 
 class CommitsThePosition(BrokenLog):

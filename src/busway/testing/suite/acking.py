@@ -24,6 +24,21 @@ class Acking(SuiteBase):
         async with driver.listen() as ear:
             await ear.hears_nothing()
 
+    @kept
+    async def test_what_was_acked_with_more_at_hand_is_done_when_the_feed_is_left(
+        self, driver: Driver
+    ) -> None:
+        """Whenever the broker is told: before somebody else can have it."""
+        async with driver.listen() as ear:
+            await driver.send(*driver.events(range(20), key="k"))
+            for _ in range(5):
+                assert await ear.ack(await ear.take(2)) == 0
+        async with driver.listen() as ear:
+            rest = await ear.take(10)
+            assert values(rest) == list(range(10, 20))
+            await ear.ack(rest)
+            await ear.hears_nothing()
+
     async def test_acks_may_come_in_any_order(self, driver: Driver) -> None:
         async with driver.listen() as ear:
             await driver.send(*driver.events(range(30)))
