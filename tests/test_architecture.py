@@ -55,6 +55,8 @@ FLOORS: list[set[str]] = [
 ]
 
 DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}
+# What adapters share that is no part of the contract.
+DOORS |= {"busway.transport.options"}
 # Rooms behind the doors: named without an underscore, reached through a door.
 REACHED = {"busway.errors", "busway.message"}
 # Public as each adapter's own package is: who makes a transport in code imports it from there.

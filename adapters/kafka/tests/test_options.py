@@ -15,10 +15,10 @@ from aiokafka.client import AIOKafkaClient
 from rich.console import Console
 
 from busway import OptionError
+from busway.transport.options import Secret
 from busway_kafka._options import OWN, Options
 from busway_kafka._security import MECHANISMS, Security
 from busway_kafka._url import CLIENT, SASL, SCHEMES, TLS, parse
-from busway_kafka._values import Secret
 
 SECRET = "p@ss/w:rd?#%&é"
 ESCAPED = "p%40ss%2Fw%3Ard%3F%23%25%26%C3%A9"

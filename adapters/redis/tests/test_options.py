@@ -16,11 +16,11 @@ from redis.credentials import UsernamePasswordCredentialProvider
 from rich.console import Console
 
 from busway.errors import OptionError
+from busway.transport.options import Secret
 from busway_redis._client import options_of
 from busway_redis._dial import Dialer
 from busway_redis._options import OWN, Node, Options
 from busway_redis._url import CLIENT, SCHEMES, options_from_url
-from busway_redis._values import Secret
 
 SECRET = "p@ss/w:rd?#%&é"
 ESCAPED = "p%40ss%2Fw%3Ard%3F%23%25%26%C3%A9"

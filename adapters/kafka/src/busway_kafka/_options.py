@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 from busway import OptionError
+from busway.transport.options import Convert, choice, duration, text, whole
 
 from ._foreign import Decoder
 from ._names import Names
 from ._security import PROTOCOLS, Security
-from ._values import Convert, choice, duration, text, whole
 
 __all__ = ["COMPRESSIONS", "OWN", "Options", "converted", "default_timeout"]
 

@@ -10,8 +10,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.helpers import create_ssl_context
 
 from busway import OptionError
-
-from ._values import Secret
+from busway.transport.options import Secret
 
 __all__ = ["MECHANISMS", "PROTOCOLS", "Protocol", "Security"]
 

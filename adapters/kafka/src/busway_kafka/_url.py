@@ -14,11 +14,11 @@ import msgspec
 from aiokafka.abc import AbstractTokenProvider
 
 from busway import OptionError
+from busway.transport.options import Convert, choice, secret, text, whole
 
 from ._foreign import Decoder
 from ._options import OWN, Options, converted
 from ._security import MECHANISMS, PROTOCOLS, Security
-from ._values import Convert, choice, secret, text, whole
 
 __all__ = ["CLIENT", "SASL", "SCHEMES", "TLS", "parse"]
 

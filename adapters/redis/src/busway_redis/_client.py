@@ -24,10 +24,10 @@ from redis.asyncio.sentinel import (
 )
 
 from busway import OptionError
+from busway.transport.options import secret
 
 from ._options import Node, Options, converted, default_timeout
 from ._url import CLIENT, options_from_url
-from ._values import secret
 
 __all__ = ["Given", "options_of"]
 

@@ -23,10 +23,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError
 
 from busway import OptionError
+from busway.transport.options import Secret
 
 from ._errors import unreachable
 from ._options import Node, Options
-from ._values import Secret
 
 __all__ = ["Bare", "Dial", "Dialer", "asked"]
 

@@ -8,8 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from busway import OptionError
-
-from ._values import Convert, Secret, choice, duration, flag, text, whole
+from busway.transport.options import Convert, Secret, choice, duration, flag, text, whole
 
 __all__ = ["OWN", "PUBSUB", "Node", "Options", "converted", "default_timeout"]
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from busway import OptionError
+from busway.transport.options import Convert, choice, duration, flag, secret, text, whole
 
 from ._options import OWN, PUBSUB, Node, Options, converted
-from ._values import Convert, choice, duration, flag, secret, text, whole
 
 __all__ = ["CLIENT", "SCHEMES", "options_from_url"]
 

@@ -1,4 +1,17 @@
-"""What an option takes, as text from a URL or as a value from code."""
+"""What an option of an adapter takes, as text from a URL or as a value from code.
+
+The same words mean the same to every adapter: who knows ``lease=30s`` of one knows it of all, and
+what cannot be read is refused with the same sentence.
+
+```python
+from busway.transport.options import choice, duration, whole
+
+OWN = {"lease": duration, "mode": choice("fast", "safe"), "partitions": whole(1)}
+given = {"lease": "500ms", "mode": "safe", "partitions": "4"}
+options = {name: OWN[name](name, value) for name, value in given.items()}
+assert options == {"lease": 0.5, "mode": "safe", "partitions": 4}
+```
+"""
 
 from __future__ import annotations
 
@@ -7,7 +20,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from busway import OptionError
+from ..errors import OptionError
 
 __all__ = ["Convert", "Secret", "choice", "duration", "flag", "secret", "text", "whole"]
 
@@ -20,7 +33,7 @@ _FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": Fals
 
 
 class Secret:
-    """A text that is shown nowhere. ``reveal`` is the only way to it."""
+    """A text that no log, error or ``repr`` shows. ``reveal`` is the only way to it."""
 
     __slots__ = ("_text",)
 
