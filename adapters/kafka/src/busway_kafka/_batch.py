@@ -14,7 +14,7 @@ from busway.transport import WRITTEN, NotWritten, Outcome, Unknown
 
 from ._deadlines import Waiting
 
-__all__ = ["Batch", "Entry"]
+__all__ = ["Batch", "Entry", "size_of"]
 
 
 class Entry:
@@ -136,3 +136,10 @@ class Batch:
     def unknown(self, error: BaseException) -> None:
         for entry in self.entries:
             entry.end(Unknown(error))
+
+
+def size_of(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
+    """Bytes that a batch takes with this record alone, before it is compressed; a few more."""
+    builder: Any = DefaultRecordBatchBuilder
+    size: int = builder.estimate_size_in_bytes(key, value, headers)
+    return size

@@ -182,7 +182,11 @@ class Client:
                 return await self.ask(server, request)
             except TransportError as error:
                 problem = error
-        raise problem or NotSent("the URL names no server")
+        assert problem is not None, "Options name a server at least"
+        if len(self._options.servers) > 1 and problem.retryable:
+            servers = ", ".join(self._options.servers)
+            raise NotSent(f"none of {servers} answers; the last: {problem}") from problem
+        raise problem
 
     @property
     def nodes(self) -> list[int]:

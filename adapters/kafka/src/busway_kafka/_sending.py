@@ -11,10 +11,10 @@ from typing import Literal
 
 import anyio
 
-from busway import BuswayError, TransportError
+from busway import BuswayError, Envelope, TooLarge, TransportError
 from busway.transport import Address, NotWritten, Outcome, Outgoing, Purpose
 
-from ._batch import Entry
+from ._batch import Entry, size_of
 from ._client import Client
 from ._murmur import partition_of
 from ._names import Names
@@ -39,6 +39,8 @@ class Sending:
         self._topics = topics
         self._producer = producer
         self._round = itertools.count()
+        self._most = options.max_size
+        self._near = options.max_size // 2
 
     async def send(
         self, items: Sequence[Outgoing], timeout: float, *, put_off: bool = False
@@ -107,6 +109,9 @@ class Sending:
         if not width:
             return None
         key, value, headers = written(item, self._mode)
+        # One header, and much room left: nearly all events of ours, and they need no sum.
+        if len(headers) > 1 or len(value or b"") > self._near:
+            self._see_that_it_fits(item, size_of(key, value, headers))
         if purpose is Purpose.DEAD:
             # A letter's own: two of one event are two letters, and each can be removed alone.
             key = uuid.uuid4().hex.encode()
@@ -121,6 +126,18 @@ class Sending:
                 width = self._leaders.partitions(events) or width
             number = next(self._round) % width if key is None else partition_of(key, width)
         return Entry(topic, number, key, value, headers)
+
+    def _see_that_it_fits(self, item: Outgoing, size: int) -> None:
+        """Raises TooLarge. What a group tries again or sets aside has fitted before; its topics
+        have room for the story beside it."""
+        own = item.address.purpose in (Purpose.EVENT, Purpose.REPLY)
+        if own and size > self._most:
+            what = item.content.type if isinstance(item.content, Envelope) else "what it holds"
+            raise TooLarge(
+                f"{what}: a batch with it alone takes {size:,} bytes, over "
+                f"max_size={self._most:,}. Send a reference to where the data lies, or raise "
+                "max_size= and the max.message.bytes of the topic"
+            )
 
     async def _make_room(self, item: Outgoing, until: float) -> None:
         """See that its topic is there. Raises BuswayError."""
