@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -36,8 +36,8 @@ class PartitionState(msgspec.Struct, frozen=True):
 class Numbers:
     """Of feeds that are open, and of those that were."""
 
-    def __init__(self, producer: Mapping[str, int]) -> None:
-        """``producer``: what it counts by itself."""
+    def __init__(self, producer: Callable[[], Mapping[str, int]]) -> None:
+        """``producer`` tells what it has counted by itself."""
         self._producer = producer
         self._rebalances = self._lost = self._ghosts = self._refused = self._rebuilt = 0
 
@@ -54,7 +54,7 @@ class Numbers:
         feeds = list(feeds)
         states = [state for feed in feeds for state in partitions_of(feed)]
         return {
-            **self._producer,
+            **self._producer(),
             "commit_age_ms": _milliseconds(feed.committer.behind for feed in feeds),
             "distance": max((state.distance for state in states), default=0),
             "ghosts": self._ghosts + sum(feed.fetcher.ghosts for feed in feeds),

@@ -70,7 +70,7 @@ class KafkaTransport(Powers):
         """Open in this process."""
         super().__init__(self.client, self.names, self.producer, lambda: self.feeds)
         self._encoder = JsonCodec()
-        self._numbers = Numbers(self.producer.counters)
+        self._numbers = Numbers(lambda: self.producer.counters)
         self._renewing = Renewing(self.client, options.metadata_age)
         self._users = 0
         self._opening = anyio.Lock()
