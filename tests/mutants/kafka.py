@@ -31,6 +31,27 @@ MUTANTS = [
         f"{TENURE}::test_nothing_is_handed_out_before_it_is_reserved",
     ),
     _mutant(
+        "nothing is taken with others before it is reserved",
+        "_tenure.py",
+        "and fetched[0].offset < reserved:",
+        "and fetched:",
+        f"{TENURE}::test_nothing_that_is_not_reserved_is_taken_together",
+    ),
+    _mutant(
+        "what was finished before does not count again beside what is finished now",
+        "_tenure.py",
+        "        if not self.out.issuperset(offsets):\n",
+        "        if False:\n",
+        f"{TENURE}::test_what_is_taken_or_finished_together_counts_as_if_it_were_one_by_one",
+    ),
+    _mutant(
+        "what was forgotten is written to as another producer",
+        "_partitions.py",
+        "if not each.idle}\n        self.identity = None\n",
+        "if not each.idle}\n",
+        f"{TESTS}/test_partitions.py::test_what_was_forgotten_is_written_to_as_another_producer",
+    ),
+    _mutant(
         "what a dead owner may have had is suspect",
         "_tenure.py",
         "position + note.handed if note.handed else 0",
@@ -54,10 +75,8 @@ MUTANTS = [
     _mutant(
         "nothing counts after the end of a tenure",
         "_tenure.py",
-        "        if self.ended or offset not in self.out:\n            return False\n"
-        "        self.out.remove(offset)\n        self.open",
-        "        if offset not in self.out:\n            return False\n"
-        "        self.out.remove(offset)\n        self.open",
+        "        if self.ended:\n            return offsets\n",
+        "",
         f"{TENURE}::test_nothing_counts_after_its_end_and_what_was_lent_is_lost_once",
     ),
     _mutant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from busway_kafka._fetching import share
 from busway_kafka._notes import Note
 from busway_kafka._tenure import Tenure
 from busway_kafka._wire import Read
@@ -230,3 +231,47 @@ def test_no_more_is_fetched_than_fits_above_what_is_not_finished() -> None:
     assert tenure.wants(11)
     tenure.revoke()
     assert not tenure.wants(11)
+
+
+def test_no_more_is_fetched_than_may_wait_to_be_handed_out() -> None:
+    tenure = owner(0, None, *range(10))
+    assert not tenure.wants(1_000, 10)
+    assert tenure.wants(1_000, 11)
+
+
+def test_many_partitions_share_what_may_wait_in_one_member() -> None:
+    limits = range(16, 1_000)
+    assert [share(16_000, parts, limits) for parts in (0, 4, 100, 1_000, 100_000)] == [
+        1_000, 1_000, 160, 16, 16,
+    ]  # fmt: skip
+
+
+def test_what_is_taken_or_finished_together_counts_as_if_it_were_one_by_one() -> None:
+    tenure = owner(0, None, *range(5))
+    tenure.reserved = 5
+    assert [record.offset for record in tenure.take_new(3)] == [0, 1, 2]
+    assert [record.offset for record in tenure.take_new(3)] == [3, 4]
+    assert list(tenure.finish([1, 2, 4])) == []
+    assert tenure.position == 0
+    assert list(tenure.finish([0, 1, 2])) == [1, 2]
+    assert tenure.position == 3
+    assert tenure.lent == 1
+
+
+def test_nothing_that_is_not_reserved_is_taken_together() -> None:
+    tenure = owner(0, None, *range(5))
+    assert tenure.take_new(5) == []
+    tenure.reserved = 2
+    assert [record.offset for record in tenure.take_new(5)] == [0, 1]
+    assert tenure.take_new(5) == []
+
+
+def test_what_was_given_back_goes_out_before_what_is_new() -> None:
+    tenure = owner(0, None, *range(3))
+    tenure.reserved = 5
+    [first] = tenure.take_new(1)
+    assert tenure.give_back(first.offset, read())
+    assert tenure.take_new(3) == []
+    taken = tenure.take()
+    assert taken is not None
+    assert taken[0] == 0

@@ -78,6 +78,28 @@ class Partition(RuleBasedStateMachine):
             self.lent.add(offset)
             self.mine.add(offset)
 
+    @rule(count=strategies.integers(1, 8))
+    def take_together(self, count: int) -> None:
+        if self.tenure.suspects:
+            return
+        for offset in [record.offset for record in self.tenure.take_new(count)]:
+            assert offset < self.tenure.reserved, "the broker has heard of it before"
+            assert offset not in self.lent, "it is lent once at a time"
+            assert offset not in self.finished or offset not in self.told, "done is done"
+            assert offset not in self.expected, "it is known to be a suspect"
+            self.lent.add(offset)
+            self.mine.add(offset)
+
+    @precondition(lambda self: self.lent)
+    @rule(data=strategies.data())
+    def finish_together(self, data: strategies.DataObject) -> None:
+        some = strategies.lists(strategies.sampled_from(sorted(self.lent)), unique=True)
+        offsets = data.draw(some)
+        late = sorted(self.finished - self.lent)[:1]
+        assert list(self.tenure.finish([*late, *offsets])) == late
+        self.lent.difference_update(offsets)
+        self.finished.update(offsets)
+
     @precondition(lambda self: self.lent)
     @rule(data=strategies.data())
     def finish(self, data: strategies.DataObject) -> None:

@@ -19,16 +19,20 @@ from ._client import Client
 from ._errors import Refused
 from ._offsets import EARLIEST, LATEST, offsets_at
 from ._options import Options
-from ._tenure import Tenure
+from ._tenure import AHEAD, Tenure
 
-__all__ = ["Fetcher", "records_in"]
+__all__ = ["Fetcher", "records_in", "share"]
 
 _log = logging.getLogger("busway.kafka")
 
 _LONG = 500
 _SHORT = 10
-_PARTITION_BYTES = 1_048_576
 _REQUEST_BYTES = 16_777_216
+_PARTITION_BYTES = range(16_384, 1_048_576)
+_WAITING = 16_000
+"""Records that wait to be handed out in one member, where it has many partitions; of each of them
+it has some at hand all the same."""
+_AT_HAND = range(16, AHEAD)
 _READ_COMMITTED = 1
 _OUT_OF_RANGE = 1
 _MOVED = frozenset({3, 5, 6, 9, 74, 75, 76, 78})
@@ -109,8 +113,10 @@ class Fetcher:
 
     def _by_node(self) -> dict[int | None, list[Tenure]]:
         found: dict[int | None, list[Tenure]] = {}
-        for tenure in self._tenures():
-            if tenure.wants(self._window):
+        tenures = list(self._tenures())
+        ahead = share(_WAITING, len(tenures), _AT_HAND)
+        for tenure in tenures:
+            if tenure.wants(self._window, ahead):
                 node = self._client.leader(tenure.topic, tenure.number)
                 found.setdefault(node, []).append(tenure)
         return found
@@ -137,10 +143,9 @@ class Fetcher:
     async def _ask(self, node: int, wanted: Sequence[Tenure], wait: int) -> bool:
         """One question and its answer. False: wait a little before the next."""
         topics: dict[str, list[tuple[int, int, int]]] = {}
+        most = share(_REQUEST_BYTES, len(wanted), _PARTITION_BYTES)
         for tenure in wanted:
-            topics.setdefault(tenure.topic, []).append(
-                (tenure.number, tenure.next, _PARTITION_BYTES)
-            )
+            topics.setdefault(tenure.topic, []).append((tenure.number, tenure.next, most))
         request = FetchRequest(wait, 1, _REQUEST_BYTES, _READ_COMMITTED, list(topics.items()))
         timeout = self._client.timeout + wait / 1000
         try:
@@ -224,6 +229,11 @@ class Fetcher:
             place,
         )
         tenure.add((), place)
+
+
+def share(whole: int, parts: int, limits: range) -> int:
+    """What each of so many gets of it, from the first of the limits up to the last."""
+    return max(limits.start, min(limits.stop, whole // max(1, parts)))
 
 
 def records_in(data: bytes, begin: int, aborted: Any) -> tuple[list[Any], int]:

@@ -107,11 +107,12 @@ class Tenure:
             records = [each for each in records if each.offset not in done]
         self.fetched.extend(records)
 
-    def wants(self, window: int) -> bool:
-        """Whether more is to be fetched: never more than so many above what is not finished."""
+    def wants(self, window: int, ahead: int = AHEAD) -> bool:
+        """Whether more is to be fetched: no more than ``ahead`` wait to be handed out, and never
+        more than ``window`` lie above what is not finished."""
         return (
             not self.leaving
-            and len(self.fetched) < AHEAD
+            and len(self.fetched) < ahead
             and self.next - self.position < window
             and len(self._held) < window
         )
@@ -147,7 +148,7 @@ class Tenure:
             new = list(fetched)
             fetched.clear()
         else:
-            new = []
+            new = list[Record]()
             while len(new) < most and fetched and fetched[0].offset < reserved:
                 new.append(fetched.popleft())
         offsets = [record.offset for record in new]
