@@ -96,7 +96,8 @@ async def raw_member(url: str, handled: Callable[[Any], None]) -> AsyncIterator[
 
 
 async def changing(url: str, join: Join, seconds: float) -> Seen:
-    """What came of it, from when both of the first two had something until the end."""
+    """What came of it, from when both of the first two had something until all is handled."""
+    sent: list[float] = []
     seen: list[tuple[float, float]] = []
     by_member: dict[int, int] = {}
 
@@ -110,12 +111,13 @@ async def changing(url: str, join: Join, seconds: float) -> Seen:
         return handled
 
     async with publishing(url) as bus, AsyncExitStack() as two:
-        sending = asyncio.create_task(steadily(bus.publish))
+        sending = asyncio.create_task(steadily(bus.publish, sent))
         for member in (0, 1):
             await two.enter_async_context(join(url, counter(member)))
         await until(lambda: all(by_member.values()))
         quiet_heap()
         seen.clear()
+        first = len(sent)
         await asyncio.sleep(seconds)
         async with join(url, counter(2)):
             await until(lambda: by_member[2] > 0)
@@ -123,15 +125,17 @@ async def changing(url: str, join: Join, seconds: float) -> Seen:
         await asyncio.sleep(seconds)
         sending.cancel()
         await asyncio.wait([sending])
-        await until(lambda: perf_counter() - seen[-1][1] > 0.2)
+        sent.pop()  # which may not have arrived
+        await until(lambda: {at for at, _ in seen}.issuperset(sent[first:]))
     return judged(seen)
 
 
-async def steadily(send: Callable[[Keyed], Awaitable[object]]) -> None:
-    """A thousand a second, each of the keys once, until cancelled; late ones are not sent."""
+async def steadily(send: Callable[[Keyed], Awaitable[object]], sent: list[float]) -> None:
+    """A thousand a second, each of the keys in turn, until cancelled; late ones are not sent."""
     number = 0
     while True:
         now = perf_counter()
+        sent.append(now)
         await send(Keyed(100_000 + number % KEYS, now))
         number += 1
         await asyncio.sleep(max(0.0, now + 1 / RATE - perf_counter()))

@@ -37,6 +37,9 @@ _NOT_A_MEMBER = frozenset({25, 82})
 _AT_ONCE = 2
 """Tries to join that need no wait between: the broker gives a name first, or others came, too."""
 _HEARSAY = (0.02, 0.1, 0.3)
+_FIRST_BEAT = 0.05
+"""Seconds, twice as long each time. One round seldom comes alone: who lets go of something joins
+again, and nobody has it until all others have heard of that."""
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -222,13 +225,15 @@ class Membership:
     async def _stay(self) -> None:
         """Send heartbeats until it has to join again. Raises TransportError when it cannot tell
         whether it is a member."""
+        beat = _FIRST_BEAT
         while True:
             try:
-                async with asyncio.timeout(self._beat):
+                async with asyncio.timeout(min(beat, self._beat)):
                     await self._again.wait()
                 return
             except TimeoutError:
                 pass
+            beat *= 2
             if not await self._heartbeat():
                 return
 
