@@ -18,7 +18,7 @@ from .transport import WRITTEN, Live, Outcome, Outgoing, Unknown, Written
 
 __all__ = ["Publisher", "Sealed", "may_wait"]
 
-_CHUNK: Final = 500
+_CHUNK: Final = 1_000
 
 Sealed = tuple[Envelope, Route, float | None]
 """What is to be sent, where to, and when it is due."""

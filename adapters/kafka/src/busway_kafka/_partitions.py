@@ -47,8 +47,8 @@ class Partitions:
     def __len__(self) -> int:
         return len(self._all)
 
-    def put(self, entry: Entry) -> None:
-        """The next to write to its partition."""
+    def put(self, entry: Entry) -> Partition | None:
+        """The next to write to its partition. Returns that, if nothing was to be written to it."""
         where = entry.topic, entry.partition
         partition = self._all.get(where)
         if partition is None:
@@ -56,8 +56,10 @@ class Partitions:
                 self._forget()
             partition = self._all[where] = Partition(*where)
         partition.waiting.append(entry)
-        if partition.batch is None:
-            self.ready[partition] = None
+        if partition.batch is not None or partition in self.ready:
+            return None
+        self.ready[partition] = None
+        return partition
 
     def _forget(self) -> None:
         """Those that nothing is written to. With them go the numbers they had come to: what is

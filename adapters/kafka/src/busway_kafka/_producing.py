@@ -18,7 +18,7 @@ from busway.transport import Outcome
 from ._batch import Entry
 from ._client import Client
 from ._deadlines import Deadlines, Waiting
-from ._partitions import Partitions
+from ._partitions import Partition, Partitions
 from ._writing import Parcel, Writer
 
 __all__ = ["Producer"]
@@ -68,10 +68,8 @@ class Producer:
         put = self._partitions.put
         for entry in entries:
             entry.waiting = waiting
-            put(entry)
-        if self._router is None:
-            # It runs when this turn of the loop is over: all that is published in it goes together.
-            self._router = asyncio.create_task(self._route())
+            if (partition := put(entry)) is not None and self._router is None:
+                self._rouse(partition)
         return waiting
 
     def end(self, entries: Sequence[Entry], waiting: Waiting) -> list[Outcome]:
@@ -80,6 +78,15 @@ class Producer:
         return [entry.final() for entry in entries]
 
     # --- which broker
+
+    def _rouse(self, partition: Partition) -> None:
+        """Have it looked at when this turn of the loop is over: all that is published in it goes
+        together."""
+        node = self._client.leader(partition.topic, partition.number)
+        if node is None:
+            self._router = asyncio.create_task(self._route())
+        elif node not in self._tasks:
+            self._tasks[node] = asyncio.create_task(self._send_to(node))
 
     async def _route(self) -> None:
         """Hand what is ready to the brokers' own tasks."""

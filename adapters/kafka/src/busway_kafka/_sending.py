@@ -92,7 +92,7 @@ class Sending:
         purpose = address.purpose
         if purpose is Purpose.EVENT:
             topic = self._names.topic(address)
-            width = self._leaders.partitions(topic)
+            width = len(self._leaders.leaders.get(topic, ()))
             if not width:
                 return None
             key, value, headers = written(item, self._mode)
