@@ -66,10 +66,11 @@ class Connecting:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._closing: dict[asyncio.Future[None], asyncio.Transport] = {}
+        self._made_with: dict[str, Any] | None = None
 
     async def dial(self, host: str, port: int) -> Connection:
         """Raises NotSent, or OptionError when a package is missing. It has no deadline."""
-        options = self._options.client_options()
+        options = self._security()
         if options.get("sasl_mechanism") == "GSSAPI" and find_spec("gssapi") is None:
             raise OptionError("sasl_mechanism=GSSAPI takes the package gssapi")
         where = f"{host}:{port}"
@@ -128,8 +129,16 @@ class Connecting:
             self._closing[closing] = transport
             closing.add_done_callback(lambda _: self._closing.pop(closing, None))
 
+    def _security(self) -> dict[str, Any]:
+        """What each connection is made with. The files are read when the first one is: a process
+        that has a certificate goes on when somebody moves it away."""
+        if self._made_with is None:
+            self._made_with = self._options.client_options()
+        return self._made_with
+
     async def closed(self) -> None:
         """Return when no connection is left that was closed; whom nobody answers is cut off."""
+        self._made_with = None
         if self._closing:
             await asyncio.wait(set(self._closing), timeout=_GOODBYE)
         for transport in self._closing.values():
