@@ -32,7 +32,7 @@ KAFKA_DECK: Mapping[Kind, int] = {**DECK, "kill": 7, "roll": 1}
 
 def without(deck: Mapping[Kind, int], *absent: Kind) -> Mapping[Kind, int]:
     """Where something cannot be done, processes are killed instead."""
-    kept = {kind: count for kind, count in deck.items() if kind not in absent}
+    kept: dict[Kind, int] = {kind: count for kind, count in deck.items() if kind not in absent}
     return {**kept, "kill": sum(deck.values()) - sum(kept.values()) + kept["kill"]}
 
 

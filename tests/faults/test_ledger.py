@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults._ledger import Far, Ledger, Lies
+from tests.faults._ledger import Far, Ledger, Lies, Place
 
 __all__: list[str] = []
 
-RED = ("busway.red", 0)
-AGAIN = ("busway.red.alpha.retry.now", 0)
+RED: Place = ("busway.red", 0)
+AGAIN: Place = ("busway.red.alpha.retry.now", 0)
 
 
 def ledger(*events: str) -> Ledger:

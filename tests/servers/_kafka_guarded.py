@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from ._errors import NoServer
@@ -99,5 +100,5 @@ class GuardedKafka(KafkaServer):
         return f"{_encoded({'alg': 'none'})}.{_encoded(claims)}."
 
 
-def _encoded(part: dict[str, object]) -> str:
+def _encoded(part: Mapping[str, object]) -> str:
     return urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()

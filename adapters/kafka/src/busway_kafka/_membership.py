@@ -205,13 +205,14 @@ class Membership:
     async def _widths(self, channels: set[str]) -> Mapping[str, int]:
         """Brokers hear of a new topic one after another: who claims a channel may have asked one
         that knew it already."""
-        for pause in (*_HEARSAY, None):
+        for pause in _HEARSAY:
             await self._client.refresh()
             widths = self._holder.widths(channels)
-            if pause is None or all(widths.values()):
-                break
+            if all(widths.values()):
+                return widths
             await asyncio.sleep(pause)
-        return widths
+        await self._client.refresh()
+        return self._holder.widths(channels)
 
     def _assignment(self, units: list[Unit]) -> bytes:
         """With the topics, for who looks with Kafka's tools; what counts are the units."""
