@@ -23,6 +23,8 @@ MANY, MANY_SHORT = 1_000, 100
 """Partitions."""
 EACH = 300
 """Events in each of them."""
+PATIENT = "&lease=120&timeout=30"
+"""A broker that makes a thousand partitions, and removes as many, says nothing for seconds."""
 ROUND = 1_000
 BELOW = Goal(64.0)
 FLAT = Goal(8.0)
@@ -97,7 +99,7 @@ def measure(section: Section, server: KafkaServer, settings: Settings) -> None:
     repeats = min(settings.repeats, 1 if settings.short else 3)
     many = MANY_SHORT if settings.short else MANY
     total = many * EACH
-    make = fresh(server, partitions=many)
+    make = fresh(server, PATIENT, partitions=many)
     taken: list[float] = []
     for _ in range(repeats):
         url = make()
