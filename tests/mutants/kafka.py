@@ -136,4 +136,18 @@ MUTANTS = [
         f"{TESTS}/test_foreign.py"
         "::test_what_says_that_it_is_an_event_and_is_damaged_is_no_matter_of_the_decoder",
     ),
+    _mutant(
+        "who is not let in asks again after a pause that grows",
+        "_membership.py",
+        "            if tries > _AT_ONCE:\n",
+        "            if False:\n",
+        f"{TESTS}/test_membership.py::test_who_is_not_let_in_asks_again_after_a_pause_that_grows",
+    ),
+    _mutant(
+        "what was asked for another tenure begins none",
+        "_holdings.py",
+        "        if generation != self.generation:\n",
+        "        if False:\n",
+        f"{TESTS}/test_membership.py::test_what_was_asked_for_another_tenure_begins_none",
+    ),
 ]
