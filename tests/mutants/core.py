@@ -514,4 +514,11 @@ MUTANTS = [
         "        return lambda event: False\n",
         "tests/test_rewind.py test_what_waits_in_memory_and_history_has_no_more_is_not_lost",
     ),
+    Mutant(
+        "what is tried again in place runs once under its loan",
+        "_worker.py",
+        "                if delivery not in running:  # it may be tried again in place\n",
+        "                if True:\n",
+        "tests/test_loans.py test_what_is_tried_again_in_place_runs_once_under_its_loan",
+    ),
 ]

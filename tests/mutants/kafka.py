@@ -150,4 +150,33 @@ MUTANTS = [
         "        if False:\n",
         f"{TESTS}/test_membership.py::test_what_was_asked_for_another_tenure_begins_none",
     ),
+    _mutant(
+        "what a broker refused because it leads no more may have been written",
+        "_writing.py",
+        "_PERHAPS = frozenset({3, 5, 6, 7, 9, 13, 20, 56, 74, 75, 76})",
+        "_PERHAPS = frozenset({3, 5, 7, 9, 13, 20, 56, 74, 75, 76})",
+        f"{PRODUCING}::test_what_may_have_been_written_is_not_written_again_as_another",
+    ),
+    _mutant(
+        "of a backlog no more is reserved than goes out in a moment",
+        "_tenure.py",
+        "        asked = offset + self._step\n",
+        "        asked = offset + _MOST\n",
+        f"{TENURE}::test_of_a_backlog_no_more_is_reserved_than_goes_out_in_a_moment",
+    ),
+    _mutant(
+        "a commit of the generation before does not end what a member has",
+        "_committing.py",
+        "_NOT_A_MEMBER = frozenset({25, 82})",
+        "_NOT_A_MEMBER = frozenset({22, 25, 82})",
+        f"{TESTS}/test_committing.py::test_only_whom_the_broker_does_not_know_has_lost_what_it_had",
+    ),
+    _mutant(
+        "who leaves while it is given a name leaves by that name",
+        "_membership.py",
+        "            self.member_id = (await asyncio.shield(self._asking)).member_id\n",
+        "            pass\n",
+        f"{TESTS}/test_joining.py"
+        "::test_who_leaves_while_the_broker_gives_it_a_name_leaves_by_that_name",
+    ),
 ]

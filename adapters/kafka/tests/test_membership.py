@@ -17,8 +17,8 @@ from busway_kafka import KafkaTransport, open_kafka
 from busway_kafka import _holdings as holdings_module
 from busway_kafka._assigning import Claim
 from busway_kafka._committing import Committer
-from busway_kafka._feed import _BEHIND
 from busway_kafka._holdings import Holdings
+from busway_kafka._lending import _BEHIND
 from busway_kafka._membership import Membership
 from busway_kafka._murmur import partition_of
 from busway_kafka._names import Names
