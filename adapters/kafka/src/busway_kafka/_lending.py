@@ -76,6 +76,10 @@ class Lending:
             self._arrived.clear()
             now = time.time()
             tenures = self._asked()
+            if self._suspecting.has_turn(now) and (
+                suspect := await self._suspecting.next(tenures, now)
+            ):
+                return [suspect]
             found: list[Delivery] = []
             for tenure in tenures:
                 if tenure.held:
@@ -160,7 +164,7 @@ class Lending:
 
     def _go_on(self, tenures: Sequence[Tenure]) -> None:
         self._look()
-        if short := [tenure for tenure in tenures if tenure.runs_short]:
+        if short := [t for t in tenures if t.runs_short or t.waits_for_reserve]:
             self._committer.begin(short)
 
     async def _wait(self, tenures: Sequence[Tenure], now: float) -> None:

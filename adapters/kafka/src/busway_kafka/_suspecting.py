@@ -18,6 +18,8 @@ __all__ = ["PutOff", "Suspecting"]
 PutOff = Callable[[Tenure, int, Read, float], None]
 """Called with what is not due yet: where it was, what it is, and the time now."""
 
+_TURN = 0.1
+"""Seconds for which others may go first, before a suspect has its turn."""
 _PATIENT = 0.25
 """Seconds for which a suspect is the only one that is lent, unless it comes back earlier."""
 
@@ -31,11 +33,19 @@ class Suspecting:
         self._read = read
         self._lent: tuple[Tenure, int] | None = None
         self._patient_until = 0.0
+        self._turn_at = 0.0
 
     @property
     def one_is_lent(self) -> bool:
         """And did not come back yet."""
         return self._lent is not None
+
+    def has_turn(self, now: float) -> bool:
+        """Whether one goes out although there is something else: that may never end."""
+        if now < self._turn_at:
+            return False
+        self._turn_at = now + _TURN
+        return True
 
     async def next(self, tenures: Sequence[Tenure], now: float) -> Delivery | None:
         """One of them, when no other is lent: which one it was shall be known if this process

@@ -176,6 +176,12 @@ class Tenure:
         self.asked = max(self.asked, asked)
 
     @property
+    def waits_for_reserve(self) -> bool:
+        """Whether nothing goes out before the broker has heard of more, and nothing that is out
+        would tell it by the way."""
+        return self.asked > self.reserved and not self.out
+
+    @property
     def runs_short(self) -> bool:
         """Whether to reserve more before it is needed."""
         if self.leaving or self.asked > self.reserved:
