@@ -61,5 +61,22 @@ async def test_a_suspect_has_its_turn_while_others_never_end() -> None:
     assert await until_both(owner(0, Note(1, 1).text(), 0)) < 150_000
 
 
+async def test_suspects_leave_others_as_much_time_as_they_take() -> None:
+    busy = owner(0, None, *range(100_000))
+    busy.asked = busy.reserved = 100_000
+    quiet = owner(0, Note(1, 50).text(), *range(50))
+    holdings: Any = SimpleNamespace(tenures={1: busy, 2: quiet}, committer=Told())
+    lending = Lending(holdings, lambda *_: None, _read, lambda: None, lambda: time.monotonic() + 60)
+    spent = {True: 0.0, False: 0.0}
+    for _ in range(60):
+        [delivery, *_] = got = await lending.receive(1, 1.0)
+        suspect = delivery.receipt[0] is quiet
+        began = time.monotonic()
+        await anyio.sleep(0.2 if suspect else 0.02)
+        await lending.ack(got)
+        spent[suspect] += time.monotonic() - began
+    assert spent[True] < 1.5 * spent[False] + 0.2
+
+
 async def test_what_has_to_be_reserved_first_has_its_turn_while_others_never_end() -> None:
     assert await until_both(owner(0, None, 0)) < 150_000

@@ -19,7 +19,8 @@ PutOff = Callable[[Tenure, int, Read, float], None]
 """Called with what is not due yet: where it was, what it is, and the time now."""
 
 _TURN = 0.1
-"""Seconds for which others may go first, before a suspect has its turn."""
+"""Seconds for which others go first, before a suspect has its turn: at least so many, and as many as
+the last one took."""
 _PATIENT = 0.25
 """Seconds for which a suspect is the only one that is lent, unless it comes back earlier."""
 
@@ -33,7 +34,7 @@ class Suspecting:
         self._read = read
         self._lent: tuple[Tenure, int] | None = None
         self._patient_until = 0.0
-        self._turn_at = 0.0
+        self._turn_at = self._begun_at = 0.0
 
     @property
     def one_is_lent(self) -> bool:
@@ -65,6 +66,7 @@ class Suspecting:
 
     async def _begin_alone(self, tenure: Tenure, offset: int, what: Read) -> Delivery | None:
         self._lent = tenure, offset
+        self._begun_at = time.time()
         # Who runs it asks for no other meanwhile; who does not run it may have the next.
         self._patient_until = time.time() + _PATIENT
         count = tenure.begun[offset] = tenure.begun.get(offset, 0) + 1
@@ -99,4 +101,6 @@ class Suspecting:
         if self._lent is None or self._lent != (tenure, offset):
             return False
         self._lent = None
+        now = time.time()
+        self._turn_at = now + max(_TURN, now - self._begun_at)
         return True
