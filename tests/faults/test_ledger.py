@@ -29,7 +29,7 @@ def test_what_is_not_finished_may_not() -> None:
 
 def test_what_a_note_calls_done_has_to_be_finished_as_well() -> None:
     found = ledger("a", "b", "c", "d")
-    far = {RED: Far(1, ((2, 3),))}
+    far: dict[Place, Far] = {RED: Far(1, ((2, 3),))}
     assert found.unfinished("alpha", far, {"a", "c"}.__contains__) == [Lies(RED, 3, "d")]
 
 

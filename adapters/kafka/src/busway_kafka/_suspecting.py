@@ -19,8 +19,8 @@ PutOff = Callable[[Tenure, int, Read, float], None]
 """Called with what is not due yet: where it was, what it is, and the time now."""
 
 _TURN = 0.1
-"""Seconds for which others go first, before a suspect has its turn: at least so many, and as many as
-the last one took."""
+"""Seconds for which others go first, before a suspect has its turn: at least so many, and as many
+as the last one took."""
 _PATIENT = 0.25
 """Seconds for which a suspect is the only one that is lent, unless it comes back earlier."""
 
