@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -53,6 +54,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
+    # Who looks at the offsets says itself when nobody answers.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     given = arguments(argv)
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     options = Options(
