@@ -50,6 +50,7 @@ fi
 if docker info >/dev/null 2>&1; then
     exit 0
 fi
-echo "need_kafka: no Kafka here, so its tests will not run. Install Java 17 and Maven, start" >&2
-echo "need_kafka: Docker, or name one in BUSWAY_TEST_KAFKA_URL." >&2
+echo "need_kafka: no Kafka here, so its tests will not run, but for a few on librdkafka's mock" >&2
+echo "need_kafka: broker. Install Java 17 and Maven, start Docker, or name one in" >&2
+echo "need_kafka: BUSWAY_TEST_KAFKA_URL." >&2
 exit 0

@@ -58,6 +58,11 @@ HOW = (
     "BUSWAY_TEST_REDIS_URL and BUSWAY_TEST_KAFKA_URL.",
 )
 
+MOCK = (
+    "Of Kafka, all that was tested is what librdkafka's mock broker can do:",
+    "adapters/kafka/tests/test_mock_broker.py. No promise of docs/semantics.md was.",
+)
+
 _not_run: dict[str, str] = {}
 
 
@@ -206,6 +211,8 @@ def told() -> Iterator[str]:
     files = Counter(node.partition("::")[0] for node in _not_run)
     for file, count in sorted(files.items()):
         yield f"    {file}: {count}"
+    if any("kafka" in node for node in _not_run):
+        yield from MOCK
     yield from HOW
     if in_ci():
         yield "CI=true, so this run has failed."

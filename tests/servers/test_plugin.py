@@ -66,6 +66,7 @@ def test_what_was_not_run_is_listed_at_the_end(tmp_path: Path, nothing: str) -> 
     assert "no redis-server on PATH, and no docker" in end
     assert "no java of version 17 or newer on PATH, and no docker" in end
     assert "test_something.py: 5" in end
+    assert "what librdkafka's mock broker can do" in end
     assert "of another kind" not in end
     assert ran.returncode == pytest.ExitCode.OK
 
