@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from busway import Bus, TooLarge
 from busway_kafka import open_kafka
 from busway_kafka._options import COMPRESSIONS
-from busway_kafka._producing import Producer
+from busway_kafka._writing import Writer
 
 __all__: list[str] = []
 
@@ -36,13 +36,13 @@ async def test_what_is_compressed_arrives_as_it_was_here_and_at_others(
     prefix = f"t{uuid.uuid4().hex[:8]}."
     transport = open_kafka(f"{kafka_url}?prefix={prefix}&compression={codec}&partitions=1")
     sent: list[bytes] = []
-    real = Producer._exchange
+    real = Writer.exchange
 
-    async def exchange(self: Producer, node: int, batches: Any) -> bool:
+    async def exchange(self: Writer, node: int, batches: Any) -> bool:
         sent.extend(batch.data() for partition, batch in batches if "order" in partition.topic)
         return await real(self, node, batches)
 
-    monkeypatch.setattr(Producer, "_exchange", exchange)
+    monkeypatch.setattr(Writer, "exchange", exchange)
     bus = Bus(transport, service="shop")
     seen: list[str] = []
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from busway_kafka._foreign import reader
 from busway_kafka._lending import Lending
 from busway_kafka._tenure import Tenure
 
@@ -36,9 +37,8 @@ class Committer:
 
 def lending(committer: Committer, tenure: Tenure) -> Lending:
     tenure.reserved = 1_000
-    holdings: Any = SimpleNamespace(tenures={("flights", 0): tenure})
-    made: Any = committer
-    return Lending(holdings, made, lambda *_: None, lambda: None, lambda: 0.0)
+    holdings: Any = SimpleNamespace(tenures={("flights", 0): tenure}, committer=committer)
+    return Lending(holdings, lambda *_: None, reader(None), lambda: None, lambda: 0.0)
 
 
 async def one(lending: Lending) -> None:

@@ -117,15 +117,22 @@ async def test_a_commit_that_fails_by_a_mistake_is_made_again(
     assert "by a mistake of ours" in caplog.text
 
 
+@pytest.mark.parametrize("method", ["_hand_over", "next", "_gather", "exchange"])
 async def test_a_writer_that_dies_tells_who_waits_and_writes_what_comes_next(
-    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     async with running(kafka_url) as scene:
-        dying(scene.transport.producer, "_hand_over", monkeypatch)
+        producer = scene.transport.producer
+        if method == "_hand_over":  # by whom it is led must not be known
+            monkeypatch.setattr(scene.transport.client, "leader", lambda *_: None)
+            dying(producer, method, monkeypatch)
+        else:
+            dying(producer._writer, method, monkeypatch)
         began = time.monotonic()
         with pytest.raises(PublishError):
             await scene.bus.publish("order.placed", 1, key="k1")
         assert time.monotonic() - began < 2
+        monkeypatch.undo()
         await scene.handles(2)
         assert 1 not in scene.seen
 

@@ -94,10 +94,7 @@ class Producer:
             await self._hand_over()
         except Exception as error:  # a mistake of ours: the next begins anew
             _log.exception("what was to be written could not be")
-            for partition in self._partitions.ready:
-                for entry in partition.waiting:
-                    entry.fail(error)
-            self._partitions.drop_given_up()
+            self._give_up([], error)
         finally:
             self._router = None
 
@@ -137,14 +134,25 @@ class Producer:
                 if tries:
                     self._resent += len(parcel)
                     await self._look_for_leaders(tries)
+                parcel = []
         except Exception as error:  # a codec that is missing, or a mistake of ours
             _log.exception("what was to be written could not be")
-            for partition, batch in parcel:
-                for entry in batch:
-                    entry.fail(error)
-                self._partitions.abandon(partition)
-                self._partitions.again(partition)
+            self._give_up(parcel, error)
         finally:
             del self._tasks[node]
             if self._partitions.ready and self._router is None:
                 self._router = asyncio.create_task(self._route())
+
+    def _give_up(self, parcel: Parcel, error: BaseException) -> None:
+        """Tell who waits for what cannot be sent: what was about to be, or else all that is ready.
+        Nobody tries it again by himself."""
+        for partition, batch in parcel:
+            for entry in batch:
+                entry.fail(error)
+            self._partitions.abandon(partition)
+            self._partitions.again(partition)
+        if not parcel:
+            for partition in self._partitions.ready:
+                for entry in (*(partition.batch or ()), *partition.waiting):
+                    entry.fail(error)
+            self._partitions.drop_given_up()

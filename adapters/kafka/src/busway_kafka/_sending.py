@@ -26,6 +26,9 @@ from ._wire import written
 
 __all__ = ["Sending"]
 
+_Fields = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Key, value and headers."""
+
 
 class Sending:
     """Of one transport."""
@@ -72,12 +75,8 @@ class Sending:
         refused: list[tuple[int, BaseException]] = []
         for place, item in enumerate(items):
             try:
-                entry = self._record(item, put_off)
-                if entry is None:
+                while (entry := self._record(item, put_off)) is None:
                     await self._make_room(item, until)
-                    entry = self._record(item, put_off)
-                if entry is None:
-                    raise TransportError("its topic was removed just now")
                 entries.append(entry)
             except BuswayError as error:
                 refused.append((place, error))
@@ -95,7 +94,7 @@ class Sending:
             width = len(self._leaders.leaders.get(topic, ()))
             if not width:
                 return None
-            key, value, headers = written(item, self._mode)
+            key, value, headers = self._written(item)
             number = next(self._round) % width if key is None else partition_of(key, width)
             return Entry(topic, number, key, value, headers)
         return self._record_of_group(item, put_off)
@@ -108,10 +107,7 @@ class Sending:
         width = self._leaders.partitions(topic)
         if not width:
             return None
-        key, value, headers = written(item, self._mode)
-        # One header, and much room left: nearly all events of ours, and they need no sum.
-        if len(headers) > 1 or len(value or b"") > self._near:
-            self._see_that_it_fits(item, size_of(key, value, headers))
+        key, value, headers = self._written(item)
         if purpose is Purpose.DEAD:
             # A letter's own: two of one event are two letters, and each can be removed alone.
             key = uuid.uuid4().hex.encode()
@@ -126,6 +122,16 @@ class Sending:
                 width = self._leaders.partitions(events) or width
             number = next(self._round) % width if key is None else partition_of(key, width)
         return Entry(topic, number, key, value, headers)
+
+    def _written(
+        self, item: Outgoing
+    ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+        """Raises BuswayError."""
+        record = key, value, headers = written(item, self._mode)
+        # One header, and much room left: nearly all events of ours, and they need no sum.
+        if len(headers) > 1 or len(value or b"") > self._near:
+            self._see_that_it_fits(item, size_of(key, value, headers))
+        return record
 
     def _see_that_it_fits(self, item: Outgoing, size: int) -> None:
         """Raises TooLarge. What a group tries again or sets aside has fitted before; its topics
