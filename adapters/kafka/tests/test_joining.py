@@ -9,9 +9,11 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
+from busway import TransportError
 from busway.transport import Address, Group
 from busway_kafka._assigning import Claim
 from busway_kafka._client import Client
@@ -194,3 +196,35 @@ async def test_who_leaves_while_the_broker_gives_it_a_name_leaves_by_that_name()
         assert said.left == []
         said.gate.set()
     assert said.left == ["me"]
+
+
+async def test_who_handles_what_is_not_told_wrongly_while_the_group_is_dealt_out(
+    kafka_url: str,
+) -> None:
+    """What others handle would be taken for what nobody handles, and be acknowledged."""
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    options = parse(kafka_url, prefix=prefix, partitions="1", lease="3s", timeout="900ms")
+    paying = Group("billing", ("order.paid",), lambda _: True, frozenset({"order"}), member="two")
+    async with world(kafka_url, prefix, partitions="1") as here:
+        await here.send(Address("order"), "one")
+        async with (
+            KafkaTransport(options) as transport,
+            transport.listen(GROUP) as dead,
+            transport.listen(paying),
+        ):
+            assert isinstance(dead, KafkaFeed)
+            await dead.die()
+            unknown: list[str] = []
+            # Kafka waits for the dead one, for as long as its lease.
+            async with transport.listen(msgspec.structs.replace(GROUP, member="three")):
+                with anyio.fail_after(20):
+                    while True:
+                        try:
+                            told = await transport.announce(GROUP)
+                        except TransportError as error:
+                            unknown.append(str(error))
+                        else:
+                            assert told["two"] == ("order.paid",)
+                            break
+    assert unknown
+    assert all("is being dealt out" in each for each in unknown)

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import anyio
 import msgspec
-from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from busway import OptionError, TransportError
 from busway.codec import JsonCodec
@@ -26,8 +25,8 @@ from busway.transport import (
 
 from ._assigning import Claim
 from ._client import Client
+from ._coordinating import metadata_of
 from ._deferring import Early
-from ._errors import checked
 from ._feed import KafkaFeed
 from ._membership import claims_in
 from ._names import Names
@@ -176,15 +175,9 @@ class KafkaTransport(Powers):
         return {**told, group.member: group.patterns}
 
     async def claims(self, group: str) -> list[Claim]:
-        """What the living members of a group say of themselves."""
-        name = self.names.group(group)
-        node = await self.client.coordinator(name)
-        said = await self.client.ask(node, DescribeGroupsRequest([name]))
-        found: list[Claim] = []
-        for code, *_, members in said.groups:
-            checked(code, f"asking for the members of group {group!r}")
-            found.extend(claims_in(each[3]) for each in members)
-        return found
+        """What the living members of a group say of themselves. Raises TransportError."""
+        said = await metadata_of(self.client, self.names.group(group))
+        return [claims_in(each) for each in said]
 
     async def location(self) -> str:
         async with self._in_time():
