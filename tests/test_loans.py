@@ -74,6 +74,29 @@ async def test_nothing_of_a_revoked_loan_starts_and_it_is_released() -> None:
     assert sorted(transport.released) == [1, 2]
 
 
+async def test_a_suspect_whose_loan_ends_while_it_waits_to_run_alone_does_not_start() -> None:
+    loans, handled, go_on = [Loan(), Loan()], list[int](), anyio.Event()
+    busy, suspect = of_one_key(2)
+    busy.loan, suspect.loan = loans
+    busy.lane, suspect.lane, suspect.delivered = "busy", "suspect", 2
+    transport = Handing([busy, suspect])
+    bus = Bus(transport)
+
+    @bus.subscribe("a.*", concurrency=2)
+    async def handle(number: int) -> None:
+        handled.append(number)
+        await go_on.wait()
+
+    async with up(bus):
+        await until(lambda: handled == [0])
+        await anyio.wait_all_tasks_blocked()  # the suspect waits now
+        loans[1].revoke()
+        go_on.set()
+        await until(lambda: transport.acked == [0])
+        await until(lambda: transport.released == [1])
+    assert handled == [0]
+
+
 @pytest.mark.parametrize("batch", [None, Batch(1)])
 async def test_what_is_tried_again_in_place_runs_once_under_its_loan(batch: Batch | None) -> None:
     """Whoever waits until nothing of the loan runs would wait for ever."""

@@ -89,6 +89,8 @@ class Single:
         if not await self._suspects.isolate(delivery):
             return self._crew.lanes.after(delivery)
         try:
+            if delivery.lost:  # while it waited for the others
+                return await self._suspects.lost(delivery)
             following = await self.handle(delivery, handling)
             if self._crew.acks:
                 await self._crew.flush()
