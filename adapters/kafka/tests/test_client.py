@@ -43,3 +43,24 @@ async def test_who_says_nothing_of_the_cluster_is_asked_on_another_connection_ne
     with pytest.raises(TransportError):
         await client.refresh()
     assert (known.closed, named.closed) == (True, True)
+
+
+async def test_who_closes_waits_for_the_end_of_a_connection_that_was_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, made = Client(Options(servers=("nowhere:1",))), list[str]()
+
+    async def dial(host: str, port: int) -> Mute:
+        made.append("begun")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0)
+            made.append("ended")
+        raise AssertionError
+
+    monkeypatch.setattr(client._connecting, "dial", dial)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.open()
+    assert made == ["begun", "ended"]

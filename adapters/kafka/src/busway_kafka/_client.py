@@ -65,6 +65,8 @@ class Client:
         """Close all connections. It ends soon, whoever is there."""
         if self._refreshing is not None:
             self._refreshing.cancel()
+            # A connection that it was making is to be closed with the others.
+            await asyncio.gather(self._refreshing, return_exceptions=True)
             self._refreshing = None
         self.close_lane(None)
         await self._connecting.closed()
