@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +37,8 @@ class Broker:
         self.producers = 0
         self.lead: int | None = 1
         self.gate: anyio.Event | None = None
+        self.names: anyio.Event | None = None
+        """When it is set, whoever asks for a producer's id is given one."""
 
     def leader(self, topic: str, number: int) -> int | None:
         return self.lead
@@ -46,18 +48,21 @@ class Broker:
 
     async def ask(self, node: int | None, request: Any, **_: Any) -> Any:
         if not isinstance(request, ProduceRequest):
+            if self.names is not None:
+                await self.names.wait()
             self.producers += 1
             return SimpleNamespace(error_code=0, producer_id=self.producers, producer_epoch=0)
-        [(topic, [(number, data)])] = request._topics
-        batch: Any = MemoryRecords(data).next_batch()
-        values = [each.value for each in batch]
-        self.seen.append((batch.producer_id, batch.base_sequence, values))
+        [(topic, parts)] = request._topics
+        for _, data in parts:
+            batch: Any = MemoryRecords(data).next_batch()
+            values = [each.value for each in batch]
+            self.seen.append((batch.producer_id, batch.base_sequence, values))
         if self.gate is not None:
             await self.gate.wait()
         said = self.script.pop(0) if self.script else OK
         if isinstance(said, Exception):
             raise said
-        return SimpleNamespace(topics=[(topic, [(number, said, 0)])])
+        return SimpleNamespace(topics=[(topic, [(number, said, 0) for number, _ in parts])])
 
 
 @pytest.fixture
@@ -75,6 +80,12 @@ async def producer(broker: Broker) -> AsyncIterator[Producer]:
 
 def entries(*values: bytes) -> list[Entry]:
     return [Entry("flights", 0, None, value, []) for value in values]
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not fact():
+            await anyio.lowlevel.checkpoint()
 
 
 async def write(producer: Producer, *values: bytes, within: float = 2.0) -> list[object]:
@@ -183,6 +194,33 @@ async def test_what_was_given_up_before_it_was_sent_is_never_written(
         broker.lead = 1
     assert await write(producer, b"later") == [WRITTEN]
     assert [values for _, _, values in broker.seen] == [[b"patient"], [b"later"]]
+
+
+async def test_what_was_given_up_while_another_partition_had_no_name_yet_is_never_written(
+    broker: Broker, producer: Producer
+) -> None:
+    async def written(value: bytes, partition: int, within: float) -> object:
+        made = [Entry("flights", partition, None, value, [])]
+        return (await producer.write(made, time.monotonic() + within))[0]
+
+    late: list[object] = []
+
+    async def gives_up() -> None:
+        late.append(await written(b"late", 0, 0.2))
+
+    assert await written(b"a", 0, 2.0) == WRITTEN
+    broker.gate, broker.names, broker.script = anyio.Event(), anyio.Event(), [OUT_OF_ORDER]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(written, b"b", 1, 5.0)
+        await until(lambda: len(broker.seen) == 2)
+        tasks.start_soon(gives_up)
+        await until(lambda: bool(producer._partitions.ready))
+        # It is first in line now; the other one has to be written again, under another name.
+        broker.gate.set()
+        await until(lambda: bool(late))
+        broker.names.set()
+    assert isinstance(late[0], NotWritten)
+    assert [values for *_, values in broker.seen] == [[b"a"], [b"b"], [b"b"]]
 
 
 async def test_a_number_that_was_given_up_is_not_used_for_something_else(

@@ -53,16 +53,18 @@ class Writer:
 
     async def next(self, node: int) -> Parcel:
         """A batch for each partition that this broker leads and that has something to send."""
-        self._partitions.drop_given_up()
         ready, found, size = self._partitions.ready, Parcel(), 0
         for partition in list(ready):
-            led = self._client.leader(partition.topic, partition.number) == node
-            if not led or size >= self._batch_size * 4:
+            nameless = partition.identity is None and self._is_led_by(node, partition)
+            if nameless and not await self._identify(partition):
+                break
+        # From here on nothing is awaited until it is on its way: who gave up was told that it is
+        # not sent.
+        self._partitions.drop_given_up()
+        for partition in list(ready):
+            led = self._is_led_by(node, partition)
+            if not led or partition.identity is None or size >= self._batch_size * 4:
                 continue
-            if partition.identity is None and not await self._identify(partition):
-                continue
-            if partition not in ready:
-                continue  # another broker's task has it: the leader has changed meanwhile
             batch = partition.batch or self._gather(partition)
             del ready[partition]
             if batch is None:
@@ -71,6 +73,9 @@ class Writer:
             size += batch.size
             found.append((partition, batch))
         return found
+
+    def _is_led_by(self, node: int, partition: Partition) -> bool:
+        return self._client.leader(partition.topic, partition.number) == node
 
     async def _identify(self, partition: Partition) -> bool:
         """Become a producer that the brokers know, from number 0 on."""
