@@ -82,7 +82,9 @@ def outcome_of(mutant: Mutant, packages: Path, folder: Path) -> tuple[int, str]:
     mutant.applied_to(source)
     where, _, expression = mutant.caught_by.partition(" ")
     # What waits for something that the mutant never does is ended soon: that is noticed, too.
-    words = ["-x", where, f"--timeout={PATIENCE}", "-o", f"faulthandler_timeout={2 * PATIENCE}"]
+    # Only while a test runs: in the middle of a report, the alarm would be an error of pytest's.
+    words = ["-x", where, f"--timeout={PATIENCE}", "-o", "timeout_func_only=true"]
+    words += ["-o", f"faulthandler_timeout={2 * PATIENCE}"]
     if expression:
         words += ["-k", expression]
     ran = _pytest(ROOT, source, *words)
