@@ -82,8 +82,13 @@ class Topics:
         task = self._making.get(topic)
         if task is None:
             task = self._making[topic] = asyncio.create_task(self._make(topic, width, settings))
-            task.add_done_callback(lambda _: self._making.pop(topic, None))
+            task.add_done_callback(lambda done: self._made_or_not(topic, done))
         await asyncio.shield(task)
+
+    def _made_or_not(self, topic: str, task: asyncio.Task[None]) -> None:
+        self._making.pop(topic, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited may have gone, and then nobody has to hear of it
 
     async def _make(self, topic: str, width: int, settings: dict[str, str]) -> None:
         await self._client.refresh()

@@ -14,6 +14,7 @@ from busway.transport import (
     Discards,
     Extends,
     Follows,
+    Live,
     Located,
     ManagesGroups,
     Moves,
@@ -25,7 +26,7 @@ from busway.transport import (
 
 from ._answers import again, answered, made_in
 from ._base import SuiteBase, missing
-from ._driver import Driver, value, values
+from ._driver import Driver, Ear, value, values
 
 __all__ = ["PowerDeadlines"]
 
@@ -85,8 +86,7 @@ class PowerDeadlines(SuiteBase):
                 missing("Follows")
             wider = driver.group(channels=("orders", "users"))
             await made_in(silence, driver, lambda: feed.follow(wider))
-            await driver.send(driver.event("u", channel="users"))
-            assert values(await ear.take(1)) == ["u"]
+            assert await _heard(driver, ear, "u", channel="users") == ["u"]
 
     async def test_manages_groups_at_a_broker_that_says_nothing_ends_with_a_list(
         self, driver: Driver
@@ -187,3 +187,15 @@ async def _one_letter(driver: Driver) -> Address:
     async with driver.listen():
         await driver.send(driver.outgoing(driver.envelope("dead"), address))
     return address
+
+
+async def _heard(driver: Driver, ear: Ear, data: str, *, channel: str) -> list[Any]:
+    """A live feed tells of a silence, once, and what was sent before it is back is missed."""
+    for _ in range(2 if isinstance(driver.transport, Live) else 0):
+        await driver.send(driver.event(data, channel=channel))
+        try:
+            return values(await ear.take(1))
+        except AssertionError:
+            pass
+    await driver.send(driver.event(data, channel=channel))
+    return values(await ear.take(1))
