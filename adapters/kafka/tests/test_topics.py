@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from busway import OptionError, TransportError
 from busway.transport import Address, Purpose
+from busway_kafka._names import Names
+from busway_kafka._topics import Topics
+from busway_kafka._url import parse
 
 from .kafka_world import World, world
 
@@ -122,3 +129,26 @@ async def test_two_names_that_are_one_to_kafka_are_an_error_that_names_the_other
     await here.topics.ensure(Address("a.b"))
     with pytest.raises(TransportError, match="collides with existing topic"):
         await here.topics.ensure(Address("a_b"))
+
+
+async def test_making_a_topic_that_nobody_waits_for_any_more_leaves_no_error_behind() -> None:
+    """The runner of these tests raises what was never looked at."""
+    gate = anyio.Event()
+
+    class Away:
+        timeout = 1.0
+
+        async def refresh(self) -> None:
+            await gate.wait()
+            raise TransportError("nobody is there")
+
+    client: Any = Away()
+    topics = Topics(client, parse("kafka://nowhere"), Names("t."), lambda: None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(topics.ensure_named, "t.order", 1, {})
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    gate.set()
+    while topics._making:
+        await anyio.lowlevel.checkpoint()
+    gc.collect()
