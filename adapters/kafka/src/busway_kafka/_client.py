@@ -12,6 +12,7 @@ import random
 import time
 from typing import Any
 
+import anyio
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -63,13 +64,14 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections. It ends soon, whoever is there."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            # A connection that it was making is to be closed with the others.
-            await asyncio.gather(self._refreshing, return_exceptions=True)
-            self._refreshing = None
-        self.close_lane(None)
-        await self._connecting.closed()
+        with anyio.CancelScope(shield=True):
+            if self._refreshing is not None:
+                self._refreshing.cancel()
+                # A connection that it was making is to be closed with the others.
+                await asyncio.gather(self._refreshing, return_exceptions=True)
+                self._refreshing = None
+            self.close_lane(None)
+            await self._connecting.closed()
         self._nodes.clear()
         self._coordinators.clear()
 
