@@ -87,6 +87,45 @@ def test_what_a_broken_run_had_finished_waits_for_its_acknowledgement() -> None:
     assert [d.lane for d in left] == ["c", "d"]
 
 
+def test_the_last_of_a_broken_run_leaves_its_lane_open() -> None:
+    """Whoever looks next closes the lane of what runs, and it does not run any more."""
+    lanes = Lanes(2, 100)
+    lanes.offer(fresh("a"))
+    run = lanes.begin("first")
+    assert run is not None
+    next(run.events)
+    lanes.break_run()
+    assert run.broken is not None
+    assert lanes.after(run.broken) is None
+    assert lanes.take("second") is None
+    lanes.put(fresh("a"))
+    assert lanes.take("second") is not None
+
+
+def test_a_run_begins_with_nothing_of_what_its_worker_did_before() -> None:
+    lanes = Lanes(2, 100)
+    lanes.put(fresh("a"))
+    assert lanes.take("first") is not None  # handled, with nobody beside it
+    lanes.offer(fresh("b"))
+    run = lanes.begin("first")
+    assert run is not None
+    assert list(run.events)
+    lanes.run = None  # all of it was handled
+    assert lanes.take("second") is None
+    lanes.put(fresh("a"))
+    assert lanes.take("second") is not None
+
+
+def test_who_runs_something_without_a_lane_asks_before_it_goes_on_beside_a_run() -> None:
+    lanes = Lanes(2, 100)
+    lanes.put(fresh(None))
+    assert lanes.take("first") is not None
+    assert lanes.straight == "first"
+    lanes.offer(fresh("a", "a"))
+    assert lanes.begin("second") is not None
+    assert lanes.straight is None
+
+
 async def publish(bus: Bus, many: int = MANY) -> None:
     for number in range(many):
         await bus.publish(Happened(number))

@@ -11,10 +11,11 @@ import msgspec
 
 from ._lanes import Lanes
 from ._returns import Returns
+from ._run import Run
 from ._runtime import Runtime
 from ._settle import LetGo, Settler
 from .errors import OptionError
-from .transport import Delivery, Extends, Feed, Group
+from .transport import Delivery, Extends, Feed, Fresh, Group
 
 __all__ = ["Batch", "Crew", "Policy"]
 
@@ -61,6 +62,7 @@ class Crew:
         self.settler = Settler(runtime, feed, group.name)
         size = 1 if policy.batch is None else policy.batch.size
         self.lanes = Lanes(policy.concurrency, policy.bound, size)
+        self.lanes.broke = self._broke
         self.returns = Returns(self.settler, self.lanes, self.forget, self.look_again)
         self.acks = self.lanes.finished
         self.passed_over = 0
@@ -115,6 +117,15 @@ class Crew:
                     delivery.loan.running += 1
             self.running.update(deliveries)
 
+    def _broke(self, run: Run, finished: list[Delivery]) -> None:
+        """What the run had handled, and what of it runs, count one by one from here on."""
+        self._one_by_one(run.batch, finished if run.broken is None else [*finished, run.broken])
+
+    def _one_by_one(self, batch: Fresh, begun: list[Delivery]) -> None:
+        self.begin(begun)
+        if batch.loan is not None:
+            batch.loan.finished()
+
     async def flush(self) -> None:
         """Acknowledge what was handled."""
         # The list stays the same object: workers hold it.
@@ -140,26 +151,41 @@ class Crew:
             # Cancelled: it was handled all the same, and is acknowledged in the consumer's last
             # words.
             self.acks[:0] = batch
+            if type(batch) is Fresh:
+                self._one_by_one(batch, self.acks[: len(batch)])
             raise
         if self.group.patterns:  # a reply is no event that somebody handled
             self.runtime.counters.handled += len(batch)
-        if self.tracked or (self.idle and not goes_on) or self._changed is not None:
+        tracked = self.tracked
+        if type(batch) is Fresh:
+            tracked = False  # nothing of it by itself
+            if batch.loan is not None:
+                batch.loan.finished()
+        if tracked or (self.idle and not goes_on) or self._changed is not None:
             self.forget(batch)
         else:
             self.lanes.held -= len(batch)
 
+    def not_begun(self, delivery: Delivery) -> None:
+        """It was broken off before its handler had started."""
+        self._forget_running([delivery])
+
     def forget(self, deliveries: Sequence[Delivery]) -> None:
         """These are settled or given back: there is room for as many more."""
+        if type(deliveries) is not Fresh:
+            self._forget_running(deliveries)
+        self.lanes.settled(len(deliveries))
+        if self.idle and self.fetching is None:
+            self.wake(1)
+        self.changed()
+
+    def _forget_running(self, deliveries: Sequence[Delivery]) -> None:
         if self.loans:
             for loan, count in Counter(map(_loan, self.running.intersection(deliveries))).items():
                 if loan is not None:
                     loan.finished(count)
         if self.tracked:
             self.running.difference_update(deliveries)
-        self.lanes.settled(len(deliveries))
-        if self.idle and self.fetching is None:
-            self.wake(1)
-        self.changed()
 
     async def wait_idle(self) -> None:
         """A worker with nothing to do sleeps until it is woken."""

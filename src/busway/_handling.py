@@ -40,6 +40,7 @@ class Handling:
         "name",
         "onlooker",
         "patterns",
+        "plain",
         "retry",
         "returns",
     )
@@ -57,6 +58,8 @@ class Handling:
         self.exact: type | None = None
         """Events of exactly this class can be given to ``direct`` as they are."""
         self.direct: Callable[[Any], Awaitable[Any]] = _nothing_direct
+        self.plain: Callable[[Envelope], Awaitable[Any]] | None = None
+        """What ``invoke`` does where that takes nothing but the event."""
         self.returns: Any = Any
         """What the handler says it returns, ``Any`` where it does not say."""
         self.onlooker = False

@@ -70,6 +70,8 @@ class Intake:
         self._suspects.wary = False
         self.arrived()
         if type(batch) is Fresh:
+            if batch.loan is not None:
+                crew.tracked = crew.loans = True
             lanes.offer(batch)
         else:
             if batch and batch[0].loan is not None:

@@ -184,7 +184,7 @@ class Keeper:
             self._crew.interrupt()
 
     async def _give_back_revoked(self) -> None:
-        lost = self._crew.lanes.withdraw(lambda delivery: delivery.lost)
+        lost = self._crew.lanes.withdraw_lost()
         timers = [t for t in self._timers if t.delivery is not None and t.delivery.lost]
         for timer in timers:
             self._timers.remove(timer)

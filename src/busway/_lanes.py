@@ -39,6 +39,7 @@ class Lanes:
         "_shut",
         "_widest",
         "bound",
+        "broke",
         "finished",
         "held",
         "ready",
@@ -69,6 +70,8 @@ class Lanes:
         """What that worker runs; told here by itself for each delivery it pops."""
         self.run: Run | None = None
         """What was received fresh and has not been looked at one by one."""
+        self.broke: Callable[[Run, list[Delivery]], None] = _nothing
+        """Told of a run that had begun and is broken off, with what is finished of it."""
         self.finished: list[Delivery] = []
         """Handled and not yet acknowledged; the same list for good."""
         self.held = 0
@@ -116,6 +119,8 @@ class Lanes:
         self._come(worker)
         if self._closed or self.resumed or self._shut:
             return None
+        # What was told of before: of a run, nothing is until it is broken off.
+        self.running = self.straight = None
         run.begun = True
         return run
 
@@ -129,6 +134,8 @@ class Lanes:
             self.ready.extendleft(reversed(left))
             if run.broken is not None:
                 self.running = run.broken
+            if run.begun:
+                self.broke(run, finished)
 
     def _come(self, worker: object) -> None:
         if worker is not self._last:
@@ -189,6 +196,8 @@ class Lanes:
     def after(self, delivery: Delivery) -> Delivery | None:
         """The delivery is finished: the next of its lane, if one is parked; else the lane is
         open."""
+        if self.running is delivery:
+            self.running = None  # else whoever comes next would close its lane
         closed = self._closed
         if not closed:
             return None
@@ -279,6 +288,16 @@ class Lanes:
         """Take out what waits and is unwanted, each lane's in its order; running ones, and those
         with a time, stay."""
         self.break_run()
+        return self._withdraw(unwanted)
+
+    def withdraw_lost(self) -> list[Delivery]:
+        """The same for what is somebody else's by now. A run that is not goes on."""
+        run = self.run
+        if run is not None and run.batch.loan is not None and run.batch.loan.revoked:
+            self.break_run()
+        return self._withdraw(lambda delivery: delivery.lost)
+
+    def _withdraw(self, unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
         resumed = [d for d in self.resumed if unwanted(d)]
         parked: list[Delivery] = []
         for lane, queue in self._closed.items():
@@ -296,3 +315,7 @@ class Lanes:
         self.ready.clear()
         self.ready.extend(kept)
         return [*resumed, *parked, *ready]
+
+
+def _nothing(run: Run, finished: list[Delivery]) -> None:
+    pass

@@ -15,6 +15,7 @@ from ._batching import Collector
 from ._context import current, working_for
 from ._crew import Crew
 from ._failing import Failing
+from ._handling import Handling
 from ._intake import Intake
 from ._keeper import Keeper
 from ._routes import Routes
@@ -214,20 +215,27 @@ class Worker:
     async def _handle_run(self, run: Run) -> Delivery | None:
         """The events of a fresh batch, with nothing made or written for one of them."""
         crew, routes, set_current = self._crew, self._routes.cache, current.set
-        single = self._single
+        single, loan = self._single, run.batch.loan
+        if loan is not None:
+            loan.running += 1
         for content in run.events:
             try:
-                handling = routes[content.type]
-            except KeyError:
-                handling = None
-            if handling is None:
-                return await single.take(self._broken_off(run))
+                handling: Handling | None = routes[content.type]
+            except KeyError:  # not seen lately
+                handling = self._routes.find(content.type)
+            if handling is None or (loan is not None and loan.revoked):
+                delivery = self._broken_off(run)
+                crew.not_begun(delivery)
+                return await single.take(delivery)
             set_current(content)
             try:
                 data = content.data
                 if type(data) is handling.exact:
                     direct = handling.direct
                     await direct(data)
+                elif handling.plain is not None:
+                    plain = handling.plain
+                    await plain(content)
                 else:
                     invoke = handling.invoke
                     await invoke(content, run.running)
