@@ -90,6 +90,7 @@ def test_an_option_of_a_subscription_out_of_its_range(options: Any, says: str) -
         ({"validate": "maybe"}, 'validate=\'maybe\': it takes "reject", "warn" or "off"'),
         ({"codec": "xml"}, 'codec=\'xml\': it takes "json", "msgpack" or a Codec'),
         ({"codec": None}, "codec=None"),
+        ({"codec": "pydantic"}, "need no codec .*pip install 'busway\\[pydantic\\]'"),
         ({"max_size": 0}, "max_size=0: it takes a number of more than 0"),
         ({"max_size": "1M"}, "max_size='1M'"),
         ({"publish_timeout": -1}, "publish_timeout=-1"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from busway._channels import Channels, channels_of
+from busway._channels import Channels, channels_of, meet
 from busway._routing import matcher
 from busway.errors import OptionError, PatternError, TopicError
 from tests.test_routing import patterns, topics
@@ -131,3 +131,24 @@ def test_no_channel_of_a_matching_topic_is_missing(
     for topic in published:
         if matches(topic) and found is not None:
             assert of(topic) in found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "others", "together"),
+    [
+        ("order.paid", ["order.*"], True),
+        ("*", ["order.*"], True),
+        ("order.paid", ["price.**", "order.paid"], True),
+        ("price.*.up", ["price.**"], True),
+        ("{order,price}.paid", ["price.**"], True),
+        ("order.paid", [], False),
+        ("order.paid", ["order.placed", "price.**"], False),
+        ("order.paid.twice", ["order.*"], False),
+        ("order:paid", ["order.*"], False),
+        ("order", ["order.*"], False),
+    ],
+)
+def test_patterns_that_no_topic_matches_both_of_are_told(
+    pattern: str, others: list[str], together: bool
+) -> None:
+    assert meet(pattern, others) is together

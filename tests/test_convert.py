@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 import attrs
 import msgspec
 import pytest
+import typing_extensions
 from msgspec import Raw
 
 from busway._convert import converter, validate
@@ -52,6 +53,14 @@ class PlacedAttrs:
 
 
 class PlacedDict(TypedDict):
+    order_id: str
+    total: Decimal
+    at: datetime
+
+
+class PlacedOlderDict(typing_extensions.TypedDict):
+    """The one that pydantic takes before Python 3.12."""
+
     order_id: str
     total: Decimal
     at: datetime
@@ -119,9 +128,11 @@ def test_an_event_of_the_wanted_class_arrives_equal(path: Path, cls: Any) -> Non
 
 
 @every_path
-def test_a_typed_dict_arrives_with_its_types(path: Path) -> None:
-    event = PlacedDict(order_id="o-1", total=Decimal("9.90"), at=AT)
-    assert converter(PlacedDict)(path(about(event))) == event
+@pytest.mark.parametrize("cls", [PlacedDict, PlacedOlderDict])
+def test_a_typed_dict_arrives_with_its_types(path: Path, cls: Any) -> None:
+    event = cls(order_id="o-1", total=Decimal("9.90"), at=AT)
+    assert converter(cls)(path(about(event))) == event
+    assert validate(event, cls) == event
 
 
 @every_path

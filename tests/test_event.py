@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypedDict
 import attrs
 import msgspec
 import pytest
+import typing_extensions
 
 from busway import Bus, DeadLetter, Envelope, EventError, Retry, TopicError, event
 from busway._declared import declaration_of, declared_for
@@ -51,6 +52,11 @@ class Typed(TypedDict):
     who: str
 
 
+@event("declared.older.typed", key="who")
+class OlderTyped(typing_extensions.TypedDict):
+    who: str
+
+
 @event("declared.tuple", key="who")
 class Tuple(NamedTuple):
     who: str
@@ -69,6 +75,7 @@ def test_an_event_may_be_a_struct_a_dataclass_or_an_attrs_class(made: Any) -> No
 
 def test_a_typed_dict_is_published_by_its_topics_name() -> None:
     assert Bus().envelope("declared.typed", Typed(who="ada")).key == "ada"
+    assert Bus().envelope("declared.older.typed", OlderTyped(who="ada")).key == "ada"
 
 
 def test_a_named_tuple_is_an_event_too() -> None:

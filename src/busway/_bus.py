@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ._dead import DeadLetters
+from ._describing import Describing
 from ._host import State
 from ._living import Living
 from ._parts import Parts
@@ -26,7 +27,7 @@ from .transport import Clock, GroupState, ManagesGroups, Rewinds, Start, Transpo
 __all__ = ["Bus"]
 
 
-class Bus(Publishing, Subscribing, Living):
+class Bus(Publishing, Subscribing, Living, Describing):
     """An event bus: in this process, or, by another URL, on a broker.
 
     ```python

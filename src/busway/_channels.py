@@ -19,7 +19,7 @@ from ._segments import Kind, Segment
 from ._topics import check_topic, split_topic
 from .errors import OptionError, TopicError
 
-__all__ = ["DEFAULT_CHANNEL", "Channels", "channels_of"]
+__all__ = ["DEFAULT_CHANNEL", "Channels", "channels_of", "meet"]
 
 DEFAULT_CHANNEL: Final = "events"
 """Where topics of a single segment lie."""
@@ -90,6 +90,16 @@ def channels_of(patterns: Iterable[str], overrides: Mapping[str, str]) -> frozen
                 return None
             found |= channels
     return frozenset(found)
+
+
+def meet(pattern: str, others: Iterable[str]) -> bool:
+    """Whether some topic may match this pattern and one of the others; True when in doubt.
+
+    Raises ``PatternError``.
+    """
+    mine = read_pattern(pattern)
+    theirs = [one for other in others for one in read_pattern(other)]
+    return any(_overlap(one.steps, other.steps) for one in mine for other in theirs)
 
 
 def _channels(pattern: Pattern, ranked: list[tuple[Pattern, str]]) -> set[str] | None:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._handling import Handling, PartlyFailed
-from ._invoke import Call, batch_invoke, exact_class, single_invoke, tell_handled
+from ._invoke import (
+    Call,
+    batch_invoke,
+    exact_class,
+    plain_invoke,
+    single_invoke,
+    tell_handled,
+)
 from ._runtime import Runtime
 from ._spec import Options, Spec
 from ._subscription import Subscription
@@ -49,6 +56,7 @@ class Composer:
         else:
             handling.invoke = single_invoke(call)
             handling.exact = exact_class(call)
+            handling.plain = plain_invoke(call)
             handling.direct = spec.function
         self._calls[handling] = call
         if self._runtime.watchers.handled:
@@ -63,6 +71,15 @@ class Composer:
         # duplicate, and the event be lost.
         first = () if options.dedupe is None else (dedupe(options.dedupe),)
         return [*first, *inherited, *options.middleware]
+
+    @property
+    def handlings(self) -> list[tuple[str, Handling]]:
+        """Every handler with its group, in the order of subscribing."""
+        return [(call.group, handling) for handling, call in self._calls.items()]
+
+    def annotation(self, handling: Handling) -> Any:
+        """What a handler says it takes."""
+        return self._calls[handling].signature.annotation
 
     def forget(self, handling: Handling) -> None:
         """It was taken back."""

@@ -3,21 +3,33 @@
 A converter is made once per handler. Off a wire it decodes with a typed decoder made beforehand; in
 the process that published, an event of the wanted class is handed over as it is, and anything else
 is brought to builtins first, spelt as JSON spells them, so that a handler sees the same values on
-every transport.
+every transport. What is a model of pydantic, or made of models, is read by pydantic.
 """
 
 from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
 
 from ._media import JSON_DATA, data_format
+from ._pydantic import (
+    as_builtins,
+    cause_of,
+    from_builtins,
+    holds_models,
+    is_of_model,
+    is_open,
+    reader,
+    reason_of,
+    to_json,
+)
+from ._typeddict import is_typeddict
 from .errors import HandlerError, InvalidEvent, Undecodable
 from .message import Envelope
 
@@ -54,7 +66,8 @@ def converter(annotation: Any, declared: Declared | None = None) -> Converter:
         return _by_topic(declared)
     if annotation in _MAPPINGS:
         return _to(dict)
-    members = tuple(m for m in get_args(annotation)) if get_origin(annotation) in _UNIONS else ()
+    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    members = get_args(bare) if get_origin(bare) in _UNIONS else ()
     if members:
         return _one_of(annotation, members, declared)
     return _to(annotation)
@@ -72,14 +85,24 @@ def validate(data: Any, cls: type[T]) -> T:
     try:
         made: T = _object_to(data, cls)
     except Exception as error:
-        raise InvalidEvent(f"data does not fit {_name(cls)}: {_reason(error)}") from error
+        raise InvalidEvent(f"data does not fit {_name(cls)}: {_reason(error)}") from cause_of(error)
     return made
 
 
-@lru_cache(maxsize=1024)
 def cached_converter(annotation: Any) -> Converter:
-    """The same for what is asked for again and again."""
+    """The same for what is asked for again and again. Also raises TypeError: it has no hash."""
+    return _as_spelt(_spelling(annotation), annotation)
+
+
+@lru_cache(maxsize=1024)
+def _as_spelt(_: Hashable, annotation: Any) -> Converter:
     return converter(annotation)
+
+
+def _spelling(annotation: Any) -> Hashable:
+    """Tells ``A | B`` from ``B | A``, which are equal: pydantic may take the first that fits."""
+    parts = get_args(annotation)
+    return (annotation, *map(_spelling, parts)) if parts else annotation
 
 
 def _envelope(envelope: Envelope) -> Envelope:
@@ -88,6 +111,8 @@ def _envelope(envelope: Envelope) -> Envelope:
 
 def _to(wanted: Any) -> Converter:
     """To one type, always the same."""
+    if holds_models(wanted):
+        return _to_model(wanted)
     by_form = _decoders(wanted)
     from_json = by_form["json"]
     exact = wanted if isinstance(wanted, type) else None
@@ -103,9 +128,46 @@ def _to(wanted: Any) -> Converter:
                 return _decode(data, envelope.content_type, by_form, wanted)
             return _object_to(data, wanted)
         except Exception as error:
-            raise _unfit(envelope, wanted, error) from error
+            raise _unfit(envelope, wanted, error) from cause_of(error)
 
     return convert
+
+
+def _to_model(wanted: Any) -> Converter:
+    """To a model of pydantic, or to what is made of models."""
+    read = _reader(wanted)
+    closed = not is_open(wanted)
+    exact = wanted if isinstance(wanted, type) and closed else None
+
+    def convert(envelope: Envelope) -> Any:
+        data = envelope.data
+        if type(data) is exact:
+            return data
+        try:
+            if type(data) is Raw:
+                return read(_json_of(data, envelope.content_type))
+            return data if closed and _is_one(data, wanted) else read(to_json(data))
+        except Exception as error:
+            raise _unfit(envelope, wanted, error) from cause_of(error)
+
+    return convert
+
+
+def _reader(wanted: Any) -> Callable[[bytes], Any]:
+    try:
+        return reader(wanted)
+    except TypeError as error:
+        raise HandlerError(
+            f"nothing can be converted to {_name(wanted)}: {_reason(error)}"
+        ) from error
+
+
+def _json_of(data: Raw, content_type: str | None) -> bytes:
+    kind = content_type or JSON_DATA
+    form = data_format(kind)
+    if form is None:
+        raise Undecodable(f"data of type {kind} can only be taken as bytes")
+    return bytes(data) if form == "json" else to_json(msgspec.msgpack.decode(data))
 
 
 def _by_topic(declared: Declared | None) -> Converter:
@@ -127,7 +189,7 @@ def _by_topic(declared: Declared | None) -> Converter:
 
 
 def _one_of(annotation: Any, members: tuple[Any, ...], declared: Declared | None) -> Converter:
-    exact = frozenset(member for member in members if isinstance(member, type))
+    exact = frozenset(each for each in members if isinstance(each, type) and not is_open(each))
     try:
         whole: Converter | None = _to(annotation)  # a tagged union, or one of builtins
     except HandlerError:
@@ -161,8 +223,8 @@ def _cached(wanted: Any) -> Converter:
 def _decoders(wanted: Any) -> dict[str, Callable[[Any], Any]]:
     try:
         return {
-            "json": msgspec.json.Decoder(wanted).decode,
-            "msgpack": msgspec.msgpack.Decoder(wanted).decode,
+            "json": msgspec.json.Decoder(wanted, dec_hook=from_builtins).decode,
+            "msgpack": msgspec.msgpack.Decoder(wanted, dec_hook=from_builtins).decode,
         }
     except (TypeError, msgspec.MsgspecError) as error:
         raise HandlerError(
@@ -188,12 +250,17 @@ def _object_to(data: Any, wanted: Any) -> Any:
     """From an object of this process. Raises what msgspec raises."""
     if _is_one(data, wanted):
         return data
+    if holds_models(wanted):
+        return reader(wanted)(to_json(data))
     if _is_one(data, dict):
         try:
-            return msgspec.convert(data, wanted)
+            return msgspec.convert(data, wanted, dec_hook=from_builtins)
         except msgspec.ValidationError:
             pass  # it may hold objects that only look right once they are builtins
-    return msgspec.convert(msgspec.to_builtins(data), wanted)
+    if is_of_model(data):
+        data = as_builtins(data)
+    plain = msgspec.to_builtins(data, enc_hook=as_builtins)
+    return msgspec.convert(plain, wanted, dec_hook=from_builtins)
 
 
 def _is_one(data: object, wanted: Any) -> bool:
@@ -211,5 +278,5 @@ def _name(wanted: Any) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    text = str(error) or type(error).__name__
+    text = reason_of(error) or str(error) or type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]}…"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, cast, is_typeddict
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from ._fields import Field, getter, pair
+from ._pydantic import generic_of, is_of_version_1
 from ._topics import check_topic
+from ._typeddict import is_typeddict
 from ._verdict import Retry
 from .errors import EventError, TopicError
 from .message import Ref
 
-__all__ = ["Declaration", "changes", "declaration_of", "declared_for", "event"]
+__all__ = ["Declaration", "changes", "declaration_of", "declared_for", "declared_topics", "event"]
 
 C = TypeVar("C", bound=type)
 
@@ -71,14 +73,14 @@ def event(
 ) -> Callable[[C], C]:
     """Declare a class as the event of a topic.
 
-    It works on ``msgspec.Struct``, dataclasses, attrs classes and TypedDicts, and returns the class
-    unchanged. ``key``, ``idempotency_key``, ``correlation_id`` and ``tenant`` name a field, or are
-    a function of the event; what is found there and is no text is made one by ``str``. None says
-    nothing, but for ``tenant``, where it says "no tenant". ``aggregate`` and ``resource`` are a
-    pair of a type and the field of the id, ``("order", "order_id")``, or a function that returns a
-    pair of a type and an id. ``version`` is the schema's; ``channel`` overrides where events of
-    this topic are kept; ``retry`` is how handlers of it are retried unless their subscription says
-    otherwise.
+    It works on ``msgspec.Struct``, dataclasses, attrs classes, TypedDicts and models of pydantic 2,
+    and returns the class unchanged. ``key``, ``idempotency_key``, ``correlation_id`` and ``tenant``
+    name a field, or are a function of the event; what is found there and is no text is made one by
+    ``str``. None says nothing, but for ``tenant``, where it says "no tenant". ``aggregate`` and
+    ``resource`` are a pair of a type and the field of the id, ``("order", "order_id")``, or a
+    function that returns a pair of a type and an id. ``version`` is the schema's; ``channel``
+    overrides where events of this topic are kept; ``retry`` is how handlers of it are retried
+    unless their subscription says otherwise.
 
     Raises ``EventError`` when another class is declared for the topic, when a named field does not
     exist, when the class can hold no event, or when an option is out of range; ``TopicError`` for a
@@ -109,14 +111,23 @@ def event(
 
 
 def declaration_of(cls: type) -> Declaration | None:
-    """What was said of exactly this class; a subclass is another event."""
+    """What was said of exactly this class; a subclass is another event, but ``Page[Order]`` of
+    pydantic is an event of ``Page``."""
     found = cls.__dict__.get(_ATTRIBUTE)
-    return found if isinstance(found, Declaration) else None
+    if isinstance(found, Declaration):
+        return found
+    generic = generic_of(cls)
+    return None if generic is None else declaration_of(generic)
 
 
 def declared_for(topic: str) -> type | None:
     """The class declared for a topic, if one is."""
     return _classes.get(topic)
+
+
+def declared_topics() -> list[str]:
+    """Every topic that a class is declared for in this process, sorted."""
+    return sorted(_classes)
 
 
 def changes() -> int:
@@ -148,11 +159,17 @@ def _check_class(cls: Any, topic: str, place: str) -> None:
     # Whatever makes a class hold something gives it one of these.
     made_by: tuple[Any, Any] = (cls.__init__, cls.__new__)  # type: ignore[misc]
     plain = made_by == (object.__init__, object.__new__)
-    if plain and not issubclass(cls, msgspec.Struct) and not is_typeddict(cast("Any", cls)):
+    if plain and not issubclass(cls, msgspec.Struct) and not is_typeddict(cls):
         raise EventError(
             f"{place}: {cls.__qualname__} is a plain class, which holds nothing that can be sent: "
-            "make it a msgspec.Struct, a dataclass, an attrs class or a TypedDict, and put @event "
-            "above the decorator that makes it one"
+            "make it a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a model of "
+            "pydantic, and put @event above the decorator that makes it one"
+        )
+    if is_of_version_1(cls):
+        raise EventError(
+            f"{place}: {cls.__qualname__} is a model of pydantic 1, and events are models of "
+            "pydantic 2: pip install 'busway[pydantic]', and take BaseModel from pydantic, not "
+            "from pydantic.v1"
         )
 
 

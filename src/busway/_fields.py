@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from ._pydantic import fields_of, is_model
 from .errors import EventError
 from .message import Ref
 
@@ -75,6 +76,8 @@ def _checked_pair(
 
 
 def _fields(cls: type) -> set[str]:
+    if is_model(cls):
+        return fields_of(cls)
     names: set[str] = set()
     for base in cls.__mro__:
         names.update(getattr(base, "__annotations__", {}))

@@ -7,12 +7,13 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import anyio.to_thread
 import msgspec
 
 from ._declared import declaration_of
+from ._pydantic import holds_models
 from ._routing import matcher
 from .errors import HandlerError
 from .message import Message
@@ -68,6 +69,8 @@ def signature_of(function: object) -> Signature:
     hints = _hints(function, name)
     nothing = None if not any(p.kind is p.VAR_POSITIONAL for p in parameters) else Any
     annotation = hints.get(positional[0].name, Any) if positional else nothing
+    if holds_models(annotation):
+        annotation = _with_discriminator(function, positional[0].name, annotation)
     if _origin(annotation) is Message:
         raise HandlerError(
             f"{name}: the Message is a handler's second parameter. Write {name}(event, message)"
@@ -113,6 +116,17 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         raise HandlerError(f"{name}: its annotations cannot be read: {error}") from error
 
 
+def _with_discriminator(function: Callable[..., Any], name: str, bare: Any) -> Any:
+    """``Annotated[Cat | Dog, Field(discriminator=...)]`` as it was written: pydantic tells the
+    members of a union apart by it."""
+    try:
+        written = typing.get_type_hints(_called(function), include_extras=True)[name]
+    except (NameError, TypeError):
+        return bare
+    members = get_origin(written) is Annotated and len(_members(written)) > 1
+    return written if members else bare
+
+
 def _evaluated(target: Any, handler: str) -> dict[str, Any]:
     raw = dict(getattr(target, "__annotations__", {}))
     names = dict(getattr(target, "__globals__", {}))
@@ -151,6 +165,8 @@ def _origin(annotation: Any) -> Any:
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, types.UnionType):
         return get_args(annotation)
     return (annotation,)

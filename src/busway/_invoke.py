@@ -13,6 +13,7 @@ from ._convert import Converter, converter
 from ._declared import declared_for
 from ._handlers import Signature, as_async, is_async
 from ._handling import BatchInvoke, Handling, Invoke
+from ._pydantic import is_open
 from ._runtime import Runtime
 from .errors import HandlerError
 from .message import BusPart, Envelope, Message
@@ -20,7 +21,14 @@ from .middleware import Handler, Mark, Middleware, compose
 from .middleware import timeout as timeout_middleware
 from .transport import Delivery
 
-__all__ = ["Call", "batch_invoke", "exact_class", "single_invoke", "tell_handled"]
+__all__ = [
+    "Call",
+    "batch_invoke",
+    "exact_class",
+    "plain_invoke",
+    "single_invoke",
+    "tell_handled",
+]
 
 
 class Call(msgspec.Struct):
@@ -52,15 +60,28 @@ def single_invoke(call: Call) -> Invoke:
     return _direct(call, convert, function)
 
 
+def plain_invoke(call: Call) -> Callable[[Envelope], Awaitable[Any]] | None:
+    """The same for a handler that is given its event and nothing else: None for all others."""
+    signature = call.signature
+    if not _is_bare(call) or signature.takes_message or signature.annotation is None:
+        return None
+    convert, function = converter(signature.annotation, declared_for), as_async(call.function)
+    return lambda envelope: function(convert(envelope))
+
+
+def _is_bare(call: Call) -> bool:
+    return call.timeout is None and all(isinstance(each, Mark) for each in call.middleware)
+
+
 def exact_class(call: Call) -> type | None:
     """The class whose events the handler can be given without any conversion or wrapper."""
     signature = call.signature
-    wrapped = any(not isinstance(each, Mark) for each in call.middleware)
-    if wrapped or call.timeout is not None:
+    if not _is_bare(call):
         return None
-    if signature.takes_message or not isinstance(signature.annotation, type):
+    wanted = signature.annotation
+    if signature.takes_message or not isinstance(wanted, type) or is_open(wanted):
         return None
-    return signature.annotation if is_async(call.function) else None
+    return wanted if is_async(call.function) else None
 
 
 def _direct(call: Call, convert: Converter, function: Callable[..., Awaitable[Any]]) -> Invoke:
@@ -120,14 +141,16 @@ def _innermost(
 
 def tell_handled(call: Call, handling: Handling) -> Callable[[], None]:
     """Have the hooks told of what this handler handled; returns what undoes it."""
-    bare, bare_batch, exact = handling.invoke, handling.invoke_batch, handling.exact
+    bare, bare_batch = handling.invoke, handling.invoke_batch
+    exact, plain = handling.exact, handling.plain
     # Only what goes through ``invoke`` is told of.
-    handling.invoke, handling.exact = _telling(call, bare), None
+    handling.invoke, handling.exact, handling.plain = _telling(call, bare), None, None
     if bare_batch is not None:
         handling.invoke_batch = _telling_of_all(call, bare_batch)
 
     def undo() -> None:
-        handling.invoke, handling.invoke_batch, handling.exact = bare, bare_batch, exact
+        handling.invoke, handling.invoke_batch = bare, bare_batch
+        handling.exact, handling.plain = exact, plain
 
     return undo
 

@@ -54,6 +54,7 @@ __all__ = [
     "Pattern",
     "Rank",
     "Step",
+    "exact_topics",
     "read_pattern",
 ]
 
@@ -122,6 +123,18 @@ def read_pattern(pattern: str) -> tuple[Pattern, ...]:
         )
     texts = dict.fromkeys(_expand(pattern, _mask_brackets(pattern)))
     return tuple(_read_one(text, pattern) for text in texts)
+
+
+def exact_topics(pattern: str) -> list[str]:
+    """The topics that a pattern names, without its alternatives that have wildcards.
+
+    Raises ``PatternError`` when it is malformed.
+    """
+    return [
+        one.text
+        for one in read_pattern(pattern)
+        if all(step.segment.kind is Kind.LITERAL for step in one.steps)
+    ]
 
 
 def _read_one(text: str, pattern: str) -> Pattern:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack, cast, get_args, overload
 
 import anyio
 
-from ._context import current, working_for
+from ._context import current, inside, working_for
 from ._convert import Converter, cached_converter, converter
 from ._declared import declared_for
 from ._host import State
@@ -220,7 +220,7 @@ class Publishing:
         state = self._host.state
         if state is State.RUNNING:
             return
-        if state is State.STOPPING and working_for.get() is not None:
+        if state is State.STOPPING and inside():
             return  # what handlers publish while the bus drains belongs to what is drained
         raise StateError(
             f"the bus is {state.value}: publish inside `async with bus:`, or between start() and "

@@ -41,6 +41,10 @@ class Routes:
         """The handler of a group that has only one."""
         return self._only
 
+    def takers(self, topic: str) -> tuple[Handling, ...]:
+        """The handlers that take turns at a topic."""
+        return self._router.best(topic)
+
     def find(self, topic: str) -> Handling | None:
         """The handler whose turn it is, if any matches."""
         known = self.cache.get(topic)

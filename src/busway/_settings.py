@@ -87,6 +87,11 @@ def _codec(given: str | Codec, max_size: int) -> Codec:
         return JsonCodec(max_size)
     if given == "msgpack":
         return MsgpackCodec(max_size)
+    if given == "pydantic":
+        raise OptionError(
+            "codec='pydantic': models of pydantic need no codec of their own. Leave codec= as it "
+            "is, and pip install 'busway[pydantic]'"
+        )
     if isinstance(given, str) or not hasattr(given, "encode"):
         raise OptionError(f'codec={given!r}: it takes "json", "msgpack" or a Codec')
     if isinstance(given, JsonCodec | MsgpackCodec):

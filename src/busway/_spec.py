@@ -24,6 +24,7 @@ __all__ = [
     "check_start",
     "checked",
     "options_of",
+    "pattern_of",
     "spec_of",
 ]
 
@@ -157,13 +158,14 @@ def spec_of(function: object, patterns: Sequence[str | type], options: Options) 
         raise OptionError(
             f"{signature.name} is subscribed to nothing: give it a pattern or an event class"
         )
-    texts = tuple(dict.fromkeys(_pattern(each) for each in patterns))
+    texts = tuple(dict.fromkeys(pattern_of(each) for each in patterns))
     check_reachable(signature, texts)
     assert callable(function)
     return Spec(function, signature, texts, options)
 
 
-def _pattern(given: str | type) -> str:
+def pattern_of(given: str | type) -> str:
+    """A pattern as it is, or the topic of a declared class. Raises PatternError, EventError."""
     if isinstance(given, str):
         read_pattern(given)
         return given

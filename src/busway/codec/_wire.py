@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from .._media import JSON_DATA, MSGPACK_DATA, DataFormat, data_format
+from .._pydantic import as_builtins, as_json
 
 __all__ = [
     "ABSENT",
@@ -110,6 +111,8 @@ class Form(msgspec.Struct, frozen=True):
     """The content type of data that needs no wrapping in this form."""
     null: Raw
     encode: Callable[[Any], bytes]
+    of_model: Callable[[Any], Any]
+    """What to encode in place of a model of pydantic."""
     read: Callable[[bytes], Read]
     read_loosely: Callable[[bytes], dict[str, Raw]]
     read_value: Callable[[bytes | Raw], Any]
@@ -123,7 +126,8 @@ JSON = Form(
     "json",
     JSON_DATA,
     Raw(b"null"),
-    msgspec.json.Encoder().encode,
+    msgspec.json.Encoder(enc_hook=as_json).encode,
+    as_json,
     msgspec.json.Decoder(Read).decode,
     msgspec.json.Decoder(dict[str, Raw]).decode,
     msgspec.json.Decoder().decode,
@@ -134,7 +138,8 @@ MSGPACK = Form(
     "msgpack",
     MSGPACK_DATA,
     Raw(b"\xc0"),
-    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Encoder(enc_hook=as_builtins).encode,
+    as_builtins,
     msgspec.msgpack.Decoder(Read).decode,
     msgspec.msgpack.Decoder(dict[str, Raw]).decode,
     msgspec.msgpack.Decoder().decode,

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from .._media import JSON_DATA
 from .._moment import as_moment, as_number
+from .._pydantic import is_of_model
 from ..errors import EncodeError, TooLarge
 from ..message import Envelope
 from ._blame import blame
@@ -59,6 +60,9 @@ def written(envelope: Envelope, form: Form) -> Written:
     )
     if type(data) is Raw:
         _place(wire, envelope, form)
+    elif _may_be_model(data) and is_of_model(data):
+        # Not left to the hook: msgspec would write a dataclass of pydantic by rules of its own.
+        wire.data = form.of_model(data)
     if envelope.aggregate is not None:
         wire.aggregatetype, wire.aggregateid = envelope.aggregate
     if envelope.resource is not None:
@@ -66,6 +70,14 @@ def written(envelope: Envelope, form: Form) -> Written:
     if envelope.headers:
         wire.headers = _header_text(envelope)
     return wire
+
+
+def _may_be_model(data: object) -> bool:
+    # The event is asked first, because that is eight times quicker than to ask its class.
+    try:
+        return hasattr(data, "__pydantic_validator__")
+    except Exception:  # of a ``__getattr__`` of its own
+        return True
 
 
 def _place(wire: Written, envelope: Envelope, form: Form) -> None:
@@ -117,8 +129,8 @@ def refused(envelope: Envelope, form: Form, error: Exception) -> EncodeError:
     at = f" at {where}" if where else ""
     return EncodeError(
         f"{envelope.type}: {type(envelope.data).__name__} cannot be encoded as {form.name}{at}: "
-        f"{hint}. Use msgspec structs, dataclasses, attrs classes, builtins, datetime, Decimal, "
-        "UUID or enums, or convert the value before publishing."
+        f"{hint}. Use msgspec structs, dataclasses, attrs classes, pydantic models, builtins, "
+        "datetime, Decimal, UUID or enums, or convert the value before publishing."
     )
 
 
