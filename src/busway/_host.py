@@ -49,6 +49,8 @@ class Host:
         self.inside = Inside(runtime, ())
         self._stopping = Stopping(runtime, drain, self.inside.runners)
         self.on_state: list[Callable[[State], None]] = []
+        self.in_app = False
+        """Whether the lifespan of an app holds it."""
         self.counting = False
         """Whether somebody else says how long a stop takes."""
         self.after_connect: list[Step] = []

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 from typing import Self
 
 import anyio
 
-from ._context import living_in, working_for
+from ._context import inside, living_in
 from ._host import State
+from ._lifespan import Lifespan, lifespan_of
 from ._live import lower
 from ._parts import Parts
 from .errors import StateError
@@ -71,7 +71,7 @@ class Living:
         parts = self._parts
         if parts.host.state is State.NEW or parts.host.state is State.STOPPED:
             raise StateError(f"the bus is {parts.host.state.value}: nothing can be drained")
-        if working_for.get() is not None and living_in.get() is parts.runtime:
+        if inside() and living_in.get() is parts.runtime:
             raise StateError(
                 "drain() inside a handler would wait until that handler has ended: call it outside "
                 "of handlers. To wait for what one event brings about, use `await "
@@ -98,12 +98,19 @@ class Living:
         if error is None and self._parts.host.failure is not None:
             raise self._parts.host.failure
 
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
-        """For frameworks that take an async context manager of the app:
-        ``lifespan=bus.lifespan``."""
-        async with self:
-            yield
+    @property
+    def lifespan(self) -> Lifespan:
+        """For frameworks that take an async context manager of the app, as Starlette, FastAPI,
+        Litestar and FastStream do: ``lifespan=bus.lifespan``. The bus runs while the app does.
+
+        It takes the app, or nothing, and gives ``{"bus": bus}``, which Starlette and FastAPI keep
+        as ``request.state.bus``. To use it in a lifespan of your own:
+        ``async with bus.lifespan(app): ...``.
+
+        Entering it raises what ``start`` raises: StateError when the bus runs already, or another
+        app is in it. Leaving it raises the error that the bus stopped by.
+        """
+        return lifespan_of(self, self._parts.host)
 
     async def run(self, *, only: Collection[str] | None = None, grace: float = 30.0) -> None:
         """Run until cancelled, or until SIGINT or SIGTERM.

@@ -14,7 +14,7 @@ from ._group import GroupRunner
 from ._groups import Groups
 from ._handling import Handling
 from ._host import Host, State
-from ._open import open_transport
+from ._open import open_transport, without_secrets
 from ._publisher import Publisher
 from ._request import Requests
 from ._runtime import Runtime, Watchers
@@ -54,6 +54,8 @@ class Parts:
         transport = _opened(target, settings.clock)
         hooks = tuple(each.hooks for each in settings.middleware if isinstance(each, Trace))
         self.settings = settings
+        self.url = without_secrets(target) if isinstance(target, str) else None
+        """Where others find the broker; None for a transport object."""
         self.runtime = Runtime(
             transport=transport,
             encoder=settings.codec,

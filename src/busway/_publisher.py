@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-from ._context import current, working_for
+from ._context import current, inside
 from ._options import due_of
 from ._runtime import Runtime
 from ._sealing import Route, Sealer
@@ -32,7 +32,7 @@ _due: ContextVar[float | None] = ContextVar("busway_due", default=None)
 def may_wait() -> bool:
     """Whether who publishes here may be made to wait for room. A handler may not: it could be what
     makes the room. Asked of the worker, not of the event: the handler of a batch handles no one."""
-    return working_for.get() is None
+    return not inside()
 
 
 class Publisher:

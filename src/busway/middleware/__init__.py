@@ -10,6 +10,7 @@ from __future__ import annotations
 from busway.message import Pausable
 
 from ._breaker import breaker
+from ._cause import cause, caused_by
 from ._dedupe import Claimed, StoreAway, dedupe
 from ._hooks import (
     DeadLettered,
@@ -67,6 +68,8 @@ __all__ = [
     "StoreAway",
     "Trace",
     "breaker",
+    "cause",
+    "caused_by",
     "compose",
     "compose_send",
     "dedupe",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar, cast, is_typeddict, overload
+from typing import Any, TypeVar, cast, overload
 
 from busway import Envelope, Undecodable, event_of, matches
 from busway.errors import OptionError
@@ -58,7 +58,7 @@ class Records(Sequence[R]):
 
     def of(self, *classes: type) -> Records[R]:
         """Those whose event is an object of one of these classes, wherever it was decoded."""
-        if typed := [each for each in classes if is_typeddict(each)]:
+        if typed := [each for each in classes if hasattr(each, "__required_keys__")]:
             raise OptionError(
                 f"of({typed[0].__qualname__}): a TypedDict is a dict when it runs, like any other: "
                 "choose by its topic, with topic()"

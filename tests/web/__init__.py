@@ -1,0 +1,1 @@
+"""Busway in web applications: real servers of HTTP, real clients."""
