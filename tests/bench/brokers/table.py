@@ -10,8 +10,9 @@ from tests.bench.measure import Spread
 
 __all__ = ["Aim", "compare", "rate", "table"]
 
-Aim = tuple[str, str, Goal]
-"""A contender, whom it is compared with, and by how much it is to be quicker."""
+Aim = tuple[str, str, Goal | None]
+"""A contender, whom it is compared with, and by how much it is to be quicker, if there is a goal
+for that."""
 
 NOTE = (
     "x: how many events the contender gets done while the one it stands beside gets done one; of "

@@ -21,10 +21,12 @@ CASES = (
     "latency",
     "routing",
     "codec",
+    "models",
     "memory",
     "imports",
     "redis",
     "kafka",
+    "faststream",
 )
 
 

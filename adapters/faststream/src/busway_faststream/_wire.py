@@ -1,0 +1,218 @@
+"""What stands on FastStream's wire: where a message lay, what it says of itself, and how an event
+is told to those who know nothing of the bus.
+
+FastStream knows a body, text headers and a correlation id. The attributes of an event travel beside
+them as the headers of CloudEvents' binary mode, so that one that comes back is the same event, and
+a record in Kafka is a CloudEvent to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+from faststream import StreamMessage
+
+from busway import Envelope, Message
+
+__all__ = [
+    "HOPS",
+    "TRACE",
+    "Lying",
+    "address_of",
+    "addresses_of",
+    "attributes_of",
+    "body_of",
+    "headers_of",
+    "lying",
+    "own_headers",
+    "parent_of",
+    "texts",
+    "trace_of",
+]
+
+HOPS: Final = "busway-hops"
+"""The header that lists where an event has been; ``relay`` has the same."""
+
+JSON: Final = "application/json"
+_BYTES: Final = "application/octet-stream"
+
+TRACE: Final = ("traceparent", "tracestate")
+
+_CLOUD: Final = "ce_"
+_FRAMEWORK: Final = frozenset({"content-type", "correlation_id", "message_id", "reply_to"})
+"""What FastStream itself says there."""
+_ADDRESSES: Final = ("topic", "subject", "routing_key")
+
+
+class Lying(NamedTuple):
+    """Where a message lies, as its broker says."""
+
+    place: str | None = None
+    """An id that is the same whenever it is delivered. None where nothing is kept."""
+    time: datetime | None = None
+    """When it was written."""
+    key: str | None = None
+
+
+def address_of(raw: Any) -> str:
+    """The stream, channel, list or topic that a message of FastStream's came by; of a batch, its
+    first."""
+    return addresses_of(raw)[0]
+
+
+def addresses_of(raw: Any) -> list[str]:
+    """Those of each message of this delivery. A batch of Redis's has one for all, and one of
+    Kafka's holds records of each topic that its subscriber reads."""
+    return [_address(each) for each in _records(raw)]
+
+
+def _address(record: Any) -> str:
+    if isinstance(record, Mapping):
+        return str(cast("Mapping[str, Any]", record).get("channel", ""))
+    found = (getattr(record, name, None) for name in _ADDRESSES)
+    return next((str(each) for each in found if each), "")
+
+
+def lying(raw: Any) -> list[Lying]:
+    """Where each message of this delivery lies; of a batch there are several."""
+    if isinstance(raw, Mapping):
+        delivery = cast("Mapping[str, Any]", raw)
+        ids: list[Any] = delivery.get("message_ids") or []
+        return [_entry(str(delivery["channel"]), _text(id)) for id in ids] or [Lying()]
+    return [_record(each) for each in _records(raw)]
+
+
+def _records(raw: Any) -> tuple[Any, ...]:
+    if isinstance(raw, list | tuple):
+        return tuple(raw)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return (raw,)
+
+
+def _entry(stream: str, id: str) -> Lying:
+    return Lying(f"{stream}-{id}", _moment(int(id.partition("-")[0])))
+
+
+def _record(record: Any) -> Lying:
+    if isinstance(record, Message):
+        # An event of a BusBroker's: where it lies is the transport's matter, and its id is the same
+        # at every try.
+        event = record.envelope
+        return Lying(event.id, event.time, event.key)
+    partition, offset = getattr(record, "partition", None), getattr(record, "offset", None)
+    if partition is None or offset is None:
+        return Lying()
+    place = f"{record.topic}-{partition}-{offset}"
+    key = getattr(record, "key", None)
+    return Lying(
+        place,
+        _moment(getattr(record, "timestamp", None) or 0),
+        key.decode(errors="replace") if isinstance(key, bytes) else key,
+    )
+
+
+def _moment(milliseconds: int) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds > 0 else None
+
+
+def parent_of(msg: StreamMessage[Any]) -> Envelope:
+    """A message as what causes events."""
+    headers = texts(msg.headers)
+    place = lying(msg.raw_message)[0].place
+    return Envelope(
+        headers.get(f"{_CLOUD}type") or address_of(msg.raw_message) or "faststream",
+        given_id=headers.get(f"{_CLOUD}id") or place or msg.message_id,
+        given_correlation_id=msg.correlation_id,
+        tenant=headers.get(f"{_CLOUD}tenant"),
+        user=headers.get(f"{_CLOUD}userid"),
+        traceparent=headers.get("traceparent"),
+        tracestate=headers.get("tracestate"),
+    )
+
+
+def own_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
+    """Those that the application put on a message."""
+    return {
+        name: _text(value)
+        for name, value in ((_text(name), value) for name, value in headers.items())
+        if name not in _FRAMEWORK
+        and name not in TRACE
+        and not name.startswith(_CLOUD)
+        and not name.lower().startswith("busway-")
+    }
+
+
+def attributes_of(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event is told to be by the headers of its message, as ``Bus.envelope`` takes it."""
+    told = {
+        "id": headers.get(f"{_CLOUD}id"),
+        "key": headers.get(f"{_CLOUD}subject"),
+        "source": headers.get(f"{_CLOUD}source"),
+        "correlation_id": headers.get("correlation_id") or headers.get(f"{_CLOUD}correlationid"),
+        "tenant": headers.get(f"{_CLOUD}tenant"),
+        "user": headers.get(f"{_CLOUD}userid"),
+    }
+    known = {name: value for name, value in told.items() if value}
+    # Not what is being handled here: that is this very message.
+    return {**known, "causation_id": headers.get(f"{_CLOUD}causationid")}
+
+
+def headers_of(envelope: Envelope, hops: str, content_type: str) -> dict[str, str]:
+    """An event as the headers of a message."""
+    attributes = {
+        "specversion": "1.0",
+        "id": envelope.id,
+        "type": envelope.type,
+        "source": envelope.source,
+        "time": envelope.time.isoformat().replace("+00:00", "Z"),
+        "subject": envelope.key,
+        "correlationid": envelope.correlation_id,
+        "causationid": envelope.causation_id,
+        "tenant": envelope.tenant,
+        "userid": envelope.user,
+    }
+    cloud = {f"{_CLOUD}{name}": value for name, value in attributes.items() if value}
+    own = {n: v for n, v in own_headers(envelope.headers).items() if n not in cloud}
+    return {**own, **trace_of(envelope), **cloud, HOPS: hops, "content-type": content_type}
+
+
+def trace_of(envelope: Envelope) -> dict[str, str]:
+    """The trace context of an event, as headers."""
+    return {name: getattr(envelope, name) for name in TRACE if getattr(envelope, name)}
+
+
+def body_of(envelope: Envelope) -> tuple[bytes, str]:
+    """The data of an event as a message's body, and its content type: JSON, or bytes as they are.
+    Raises TypeError or ValueError for what cannot be either."""
+    data = envelope.data
+    kind = JSON
+    if type(data) is msgspec.Raw:
+        kind = envelope.content_type or JSON
+        if "msgpack" not in kind:
+            return bytes(data), kind
+        data, kind = msgspec.msgpack.decode(data), JSON
+    if isinstance(data, bytes):
+        return data, _BYTES
+    return msgspec.json.encode(data, enc_hook=_dumped), kind
+
+
+def _dumped(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
+    return dump(mode="json")
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def texts(headers: Mapping[Any, Any]) -> dict[str, Any]:
+    """Headers whose names and values are text where a client left bytes; what is no text in UTF-8
+    has U+FFFD in its place, for a message is not to be lost by a header."""
+    return {
+        _text(name): _text(value) if isinstance(value, bytes) else value
+        for name, value in headers.items()
+    }

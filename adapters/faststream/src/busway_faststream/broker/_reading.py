@@ -1,0 +1,113 @@
+"""Which event a handler of FastStream's takes, found out once, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ForwardRef, get_args
+
+from faststream import StreamMessage
+from faststream.message import decode_message
+
+from busway import Bus, Envelope, HandlerError, Message
+
+from ._compat import HandlerItem
+from ._data import Reader, is_model, is_typed, plain, reader_of
+from ._message import BusBatchMessage, BusMessage
+
+__all__ = ["batch_item", "check_parameters", "decoder_of", "wanted_by"]
+
+Decoder = Callable[[Any], Awaitable[Any]]
+
+_OURS = (StreamMessage, Message, Envelope, Bus)
+
+
+def wanted_by(call: HandlerItem[Any]) -> Any:
+    """The annotation of the one parameter that takes the event, ``Any`` where there is none or the
+    event is spread over several."""
+    assert call.dependant is not None
+    parameters = call.dependant.flat_params
+    return parameters[0].field_type if len(parameters) == 1 else Any
+
+
+def batch_item(call: HandlerItem[Any]) -> Any:
+    """What the items of a batch are, for the bus to convert; ``Envelope`` where FastStream does.
+
+    Raises HandlerError when the handler takes no list.
+    """
+    wanted = wanted_by(call)
+    if wanted is Any or wanted is list:
+        return Envelope
+    arguments = get_args(wanted)
+    if not arguments:
+        raise HandlerError(
+            f"{call.name} is given batch=: its parameter must be a list of events, "
+            f"and it is {wanted!r}"
+        )
+    return arguments[0] if is_typed(arguments[0]) else Envelope
+
+
+def check_parameters(call: HandlerItem[Any]) -> None:
+    """Raises HandlerError for a parameter that is no part of an event and would be taken for
+    one."""
+    assert call.dependant is not None
+    for each in call.dependant.flat_params:
+        kind = each.field_type
+        if isinstance(kind, str | ForwardRef):
+            raise HandlerError(
+                f"{call.name}: {kind!r}, the annotation of {each.field_name}, names nothing in its "
+                "module. Import it there, or move the class out of the function it stands in"
+            )
+        if isinstance(kind, type) and issubclass(kind, _OURS):
+            name, kind_name = each.field_name, kind.__name__
+            context = "bus" if issubclass(kind, Bus) else "message"
+            raise HandlerError(
+                f"{call.name}({name}: {kind_name}): FastStream would look for {name} in the event. "
+                f'Write {name}: Annotated[{kind_name}, Context("{context}")]'
+                + (", whose .raw_message is the bus's own" if kind in (Message, Envelope) else "")
+            )
+
+
+def decoder_of(call: HandlerItem[Any], *, batch: bool) -> Decoder:
+    """What gives this handler its event."""
+    if batch:
+        return _batch_decoder(batch_item(call), wanted_by(call))
+    wanted = wanted_by(call)
+    read, in_tests = reader_of(wanted), plain if is_model(wanted) else reader_of(wanted)
+
+    async def decode(message: BusMessage) -> Any:
+        if message.has_own_body:
+            return _from_body(message, wanted)
+        # A mock that stands for the handler is asked about builtins, as with any of its brokers.
+        reader = in_tests if call.handler.is_test else read
+        return reader(message.raw_message.envelope)
+
+    return decode
+
+
+def _from_body(message: BusMessage, wanted: Any) -> Any:
+    """Somebody has put a body of bytes there."""
+    data = decode_message(message)
+    if not is_typed(wanted):
+        return data
+    return reader_of(wanted)(Envelope(message.raw_message.topic, data))
+
+
+def _batch_decoder(item: Any, wanted: Any) -> Decoder:
+    if item is not Envelope:
+
+        async def decode_batch(message: BusBatchMessage) -> Any:
+            return [each.data for each in message.raw_message]
+
+    else:
+        arguments = get_args(wanted)
+        read: Reader = plain if not arguments else _lenient(arguments[0])
+
+        async def decode_batch(message: BusBatchMessage) -> Any:
+            return [read(each.envelope) for each in message.raw_message]
+
+    return decode_batch
+
+
+def _lenient(wanted: Any) -> Reader:
+    """One that does not fit fails the attempt of all, and is not what all are set aside for."""
+    return plain if is_model(wanted) else reader_of(wanted)
