@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from busway import Bus, Message, PublishError, PublishUnknown
 from tests.faults._commits import Commits
 from tests.faults._ledger import Far
-from tests.faults._proxy import Place, Proxy
+from tests.faults._proxy import Direction, Place, Proxy
 from tests.servers import KafkaServer
 from tests.servers.plugin import started_or_skip
 
@@ -23,8 +24,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 PATIENCE = 20.0
 LEASE = 3.0
+LATE = 2.0
+"""Seconds that this machine may add to a deadline of the bus."""
 NOTE = b'{"busway":1'
 """The text beside an offset that is committed."""
+JOINS = b"\x00\x08consumer\x00\x00\x00"
+"""What a request to join a group says, and no other."""
+ALL_WAYS = pytest.mark.parametrize("way", ["both", "up", "down"])
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +46,17 @@ class Town:
         self.proxy = proxy
         self.seen: list[str] = []
         query = f"?lease={LEASE:g}s&metadata_age=500ms&partitions=1&prefix={prefix}."
-        self.bus = Bus(f"kafka://{server.outside(0)}/{query}", service="shop", publish_timeout=2.0)
+        self._url = f"kafka://{server.outside(0)}/{query}"
+        self.bus = self.another()
         self._commits = Commits(server.servers, f"{prefix}.")
         self._topic = f"{prefix}.red"
         self._changed = asyncio.Condition()
+
+    def another(self) -> Bus:
+        """Another process, as far as Kafka can tell."""
+        bus = Bus(self._url, service="shop", publish_timeout=2.0)
+        bus.add(self.handle, "red.*", group="see")
+        return bus
 
     async def handle(self, data: dict[str, str], message: Message[Any]) -> None:
         async with self._changed:
@@ -80,7 +93,6 @@ async def town(server: KafkaServer, request: pytest.FixtureRequest) -> AsyncGene
     way = server.ways[0]
     async with Proxy("127.0.0.1", way.inner, way.outer) as proxy:
         found = Town(server, proxy, prefix)
-        found.bus.add(found.handle, "red.*", group="see")
         async with found.bus:
             await found.publish("first")
             await found.handled("first")
@@ -101,11 +113,12 @@ async def test_a_publish_whose_connection_is_cut_is_written_once_and_told_to_be(
         assert await here.written() == ["first", "second", "third"]
 
 
+@ALL_WAYS
 async def test_a_publish_into_a_stall_is_unknown_and_arrives_once_at_most(
-    server: KafkaServer, request: pytest.FixtureRequest
+    server: KafkaServer, request: pytest.FixtureRequest, way: Direction
 ) -> None:
     async with town(server, request) as here:
-        here.proxy.stall()
+        here.proxy.stall(way)
         with pytest.raises(PublishUnknown):
             await here.publish("second")
         here.proxy.heal()
@@ -143,6 +156,41 @@ async def test_a_commit_whose_connection_is_cut_is_made_again(
         assert here.seen == ["first", "second"]
 
 
+@pytest.mark.parametrize("place", ["before", "after", "amid"])
+async def test_who_joins_and_whose_connection_is_cut_then_is_let_in(
+    server: KafkaServer, request: pytest.FixtureRequest, place: Place
+) -> None:
+    async with town(server, request) as here:
+        cut = here.proxy.cut_at(JOINS, place)
+        async with here.another():
+            await asyncio.wait_for(cut.wait(), PATIENCE)
+            await here.publish("second")
+            await here.handled("second")
+            await here.committed(2)
+        await here.publish("third")
+        await here.handled("third")
+        assert here.seen == ["first", "second", "third"]
+
+
+async def test_connections_that_the_broker_closed_because_they_were_idle_are_no_error(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"connections.max.idle.ms": "1000"}
+    with started_or_skip(lambda: KafkaServer(ways=1, config=config)) as server:
+        async with town(server, request) as here:
+            await here.committed(1)
+            caplog.clear()  # a broker that has just come up is not sure of itself
+            before = here.proxy.connections
+            async with asyncio.timeout(PATIENCE):
+                while here.proxy.connections >= before:
+                    await asyncio.sleep(0.01)
+            await here.publish("second")
+            await here.handled("second")
+            await here.committed(2)
+            assert await here.written() == ["first", "second"]
+            assert [each.message for each in caplog.records if each.levelname != "DEBUG"] == []
+
+
 async def test_everything_goes_on_after_all_connections_were_cut_many_times(
     server: KafkaServer, request: pytest.FixtureRequest
 ) -> None:
@@ -158,12 +206,13 @@ async def test_everything_goes_on_after_all_connections_were_cut_many_times(
         assert await here.written() == ["first", *names]
 
 
+@ALL_WAYS
 async def test_who_is_stalled_for_longer_than_its_lease_receives_again_and_loses_nothing(
-    server: KafkaServer, request: pytest.FixtureRequest
+    server: KafkaServer, request: pytest.FixtureRequest, way: Direction
 ) -> None:
-    """Nothing is said on the connections: neither heartbeats nor what is read is answered."""
+    """Neither heartbeats nor what is read is answered."""
     async with town(server, request) as here:
-        here.proxy.stall()
+        here.proxy.stall(way)
         await asyncio.sleep(1.5 * LEASE)  # no fact: that nothing is heard for so long
         here.proxy.heal()
         await here.publish("second")
@@ -196,3 +245,37 @@ async def test_connections_on_which_nobody_is_heard_any_more_are_replaced(
                     with contextlib.suppress(PublishError, PublishUnknown):
                         await here.publish(name)
                         await here.handled(name)
+
+
+async def test_a_broker_that_answers_garbage_is_told_in_time_and_all_goes_on_after_it(
+    server: KafkaServer, request: pytest.FixtureRequest
+) -> None:
+    """For longer than a lease, and to whatever is asked."""
+    async with town(server, request) as here:
+        await here.committed(1)
+        here.proxy.line.garbling = True
+        told, until = list[str](), time.monotonic() + 1.3 * LEASE
+        while time.monotonic() < until:
+            began = time.monotonic()
+            told.append(await outcome(here, f"n{len(told)}"))
+            assert time.monotonic() - began < 2.0 + LATE
+        here.proxy.line.garbling = False
+        async with asyncio.timeout(PATIENCE):
+            while await outcome(here, "last") == "not sent":
+                await asyncio.sleep(0.1)
+        await here.handled("last")
+        await here.committed(len(set(here.seen)))
+        lies = await here.written()
+        may = {"written": {1}, "unknown": {0, 1}, "not sent": {0}}
+        assert all(lies.count(f"n{number}") in may[said] for number, said in enumerate(told))
+
+
+async def outcome(here: Town, name: str) -> str:
+    """What a publisher is told."""
+    try:
+        await here.publish(name)
+    except PublishUnknown:
+        return "unknown"
+    except PublishError:
+        return "not sent"
+    return "written"

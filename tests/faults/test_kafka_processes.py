@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults._acts import busy, consumers, ended, flows, replaced, resumed
+from tests.faults._acts import (
+    busy,
+    consumers,
+    crashes_late,
+    ended,
+    flows,
+    publisher_is_killed,
+    replaced,
+    resumed,
+)
 from tests.faults._events import Event
 from tests.faults._own_kafka import OwnKafka
 from tests.faults._recovery import takeovers
@@ -22,6 +31,8 @@ __all__: list[str] = []
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 LEASE = 3.0
+KEYS = 40
+"""So many that some lie in each partition: each process names its own."""
 BUSY = 3.0
 """Seconds that a machine with more to do than it can may add to any wait."""
 
@@ -45,7 +56,7 @@ async def test_what_a_killed_process_was_handling_is_handled_by_another(
     cluster: KafkaCluster, tmp_path: Path
 ) -> None:
     async with scene(cluster, tmp_path) as town:
-        producer = await town.launch("producer", "producer", rate=60.0)
+        producer = await town.launch("producer", "producer", rate=60.0, keys=KEYS)
         (other,) = await consumers(town, 1)
         victim = await town.launch("consumer", "victim", work=60.0)
         victim.once()
@@ -79,12 +90,32 @@ async def test_a_poison_event_ends_as_a_dead_letter_and_its_neighbours_are_handl
     assert 2 <= len(killed) <= 3
 
 
+async def test_what_was_done_when_its_process_was_killed_before_it_could_say_so_is_done_again(
+    cluster: KafkaCluster, tmp_path: Path
+) -> None:
+    """kill -9 between the end of a handler and the acknowledgement."""
+    async with scene(cluster, tmp_path) as town:
+        found, crash = await crashes_late(town)
+    assert found.violations == []
+    assert [each.end is not None for each in town.record.handled("alpha", crash.name)] == [True] * 2
+    assert town.record.letters["alpha"] == {}
+
+
+async def test_a_publisher_that_is_killed_leaves_what_it_was_told_is_there(
+    cluster: KafkaCluster, tmp_path: Path
+) -> None:
+    async with scene(cluster, tmp_path) as town:
+        found = await publisher_is_killed(town)
+    assert found.violations == []
+    assert found.repeats.total == 0
+
+
 async def test_a_process_that_stood_still_for_longer_than_its_lease_does_no_harm(
     cluster: KafkaCluster, tmp_path: Path
 ) -> None:
     """What it had was given to the other meanwhile, and nothing it says of that counts."""
     async with scene(cluster, tmp_path) as town:
-        producer = await town.launch("producer", "producer", rate=60.0)
+        producer = await town.launch("producer", "producer", rate=60.0, keys=KEYS)
         zombie, other = await consumers(town, 2, work=0.2)
         victim = await busy(town, zombie, 3)
         await zombie.stop(2 * LEASE)
@@ -103,7 +134,7 @@ async def test_sigterm_under_load_loses_nothing_and_repeats_nothing(
     cluster: KafkaCluster, tmp_path: Path
 ) -> None:
     async with scene(cluster, tmp_path) as town:
-        producer = await town.launch("producer", "producer", rate=100.0)
+        producer = await town.launch("producer", "producer", rate=100.0, keys=KEYS)
         one, two = await consumers(town, 2, work=0.03)
         for _ in range(2):
             await busy(town, one, 2)
@@ -147,7 +178,7 @@ async def test_members_that_come_and_go_every_second_lose_nothing_and_repeat_not
     cluster: KafkaCluster, tmp_path: Path
 ) -> None:
     async with scene(cluster, tmp_path) as town:
-        producer = await town.launch("producer", "producer", rate=100.0)
+        producer = await town.launch("producer", "producer", rate=100.0, keys=KEYS)
         (steady,) = await consumers(town, 1)
         visitor = await town.launch("visitor", "visitor")
         await town.until(lambda: town.record.visits >= 4, "it came and went")

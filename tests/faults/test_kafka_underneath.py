@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import confluent_kafka
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin import NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from busway import Bus, Message, PublishError, PublishUnknown
+from busway import PublishError, PublishUnknown
+from tests.faults._town import PATIENCE, Town, town
 from tests.servers import KafkaServer
 from tests.servers.plugin import started_or_skip
 
@@ -22,67 +21,11 @@ __all__: list[str] = []
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-PATIENCE = 20.0
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[KafkaServer]:
     with started_or_skip(KafkaServer) as server:
         yield server
-
-
-class Town:
-    """A bus whose handler can be held back, and an operator."""
-
-    def __init__(self, server: KafkaServer, prefix: str) -> None:
-        self.server = server
-        self.topic = f"{prefix}.red"
-        self.seen: list[str] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        query = f"?lease=3s&metadata_age=300ms&partitions=1&prefix={prefix}."
-        self.bus = Bus(f"{server.url}{query}", service="shop", publish_timeout=3.0)
-        self.subscription = self.bus.add(self.handle, "red.*", group="see", concurrency=4)
-        self.admin: Any = AIOKafkaAdminClient(bootstrap_servers=server.servers)
-        self._changed = asyncio.Condition()
-
-    async def handle(self, data: dict[str, str], message: Message[Any]) -> None:
-        await self.gate.wait()
-        async with self._changed:
-            self.seen.append(data["name"])
-            self._changed.notify_all()
-
-    async def publish(self, *names: str) -> None:
-        for name in names:
-            await self.bus.publish("red.done", {"name": name}, key=name)
-
-    async def handled(self, names: Sequence[str]) -> None:
-        async with asyncio.timeout(PATIENCE), self._changed:
-            await self._changed.wait_for(lambda: set(names) <= set(self.seen))
-
-    async def at_the_end(self) -> None:
-        """Until nothing waits for the group, as the broker has it."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (state,) = [each for each in await self.bus.groups() if each.name == "see"]
-                if (state.lag, state.pending) == (0, 0):
-                    return
-                await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def town(server: KafkaServer, request: pytest.FixtureRequest) -> AsyncGenerator[Town]:
-    prefix = "".join(each if each.isalnum() else "-" for each in request.node.name)[-60:]
-    found = Town(server, prefix)
-    async with found.bus:
-        await found.admin.start()
-        try:
-            await found.publish("first")
-            await found.handled(["first"])
-            yield found
-            found.gate.set()
-        finally:
-            await found.admin.close()
 
 
 async def test_partitions_that_are_added_are_read_and_written(
@@ -102,7 +45,7 @@ async def test_partitions_that_are_added_are_read_and_written(
 async def _ends(here: Town) -> list[int]:
     """Of each partition of the topic, where it ends."""
     client = confluent_kafka.Consumer(
-        {"bootstrap.servers": here.server.servers, "group.id": "nobody"}
+        {"bootstrap.servers": here.kafka.servers, "group.id": "nobody"}
     )
     try:
         width = len(client.list_topics(here.topic, timeout=10).topics[here.topic].partitions)

@@ -66,6 +66,9 @@ class KafkaCluster:
                     raise
             else:
                 break
+        if first:
+            # The first who asks waits until the topic for that is made: no test shall be it.
+            self._anyone().coordinator("nobody")
         self.wait_until_whole()
         return self
 

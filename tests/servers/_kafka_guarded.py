@@ -7,12 +7,13 @@ import shutil
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 from ._errors import NoServer
 from ._kafka import KafkaServer
 from ._ports import free_port
-from ._tls import make_certificates
+from ._tls import make_certificates, sign
 
 __all__ = ["GuardedKafka"]
 
@@ -41,9 +42,7 @@ class GuardedKafka(KafkaServer):
         settings = super().configuration()
         self.guarded = self.guarded or free_port()
         make_certificates(self.folder)
-        pem = self.folder / "server.pem"
-        key = (self.folder / "server.key").read_text()
-        pem.write_text(key + (self.folder / "server.crt").read_text())
+        pem = self._write_pem()
         users = " ".join(f'user_{name}="{self.password}"' for name in self.users)
         here = f"GUARDED://127.0.0.1:{self.guarded}"
         of = "listener.name.guarded"
@@ -74,6 +73,17 @@ class GuardedKafka(KafkaServer):
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS;User:operator",
         }
+
+    def certify(self, days: int = 2) -> None:
+        """Give it another certificate, as of its next start; with 0 days it has run out."""
+        sign(self.folder, "server", days)
+        self._write_pem()
+
+    def _write_pem(self) -> Path:
+        pem = self.folder / "server.pem"
+        key = (self.folder / "server.key").read_text()
+        pem.write_text(key + (self.folder / "server.crt").read_text())
+        return pem
 
     def format_options(self) -> list[str]:
         options: list[str] = []

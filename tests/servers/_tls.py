@@ -13,7 +13,7 @@ from ._connection import Connection
 from ._errors import NoServer, ServerError
 from ._redis import RedisServer
 
-__all__ = ["TlsServer", "make_certificates"]
+__all__ = ["TlsServer", "make_certificates", "sign"]
 
 SETTINGS = """
 [req]
@@ -118,11 +118,12 @@ def make_certificates(folder: Path) -> None:
             _openssl(folder, "req", *made, *lasts)
         else:
             _openssl(folder, "req", "-new", *made, "-out", f"{role}.csr")
-            _sign(folder, role)
+            sign(folder, role)
 
 
-def _sign(folder: Path, role: str) -> None:
-    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+def sign(folder: Path, role: str, days: int = 2) -> None:
+    """Make ``<role>.crt`` anew; it lasts so many days, and with 0 it has run out already."""
+    signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days)]
     named = ["-extfile", "openssl.cnf", "-extensions", role]
     _openssl(folder, "x509", "-req", "-in", f"{role}.csr", *signed, *named, "-out", f"{role}.crt")
 

@@ -55,7 +55,8 @@ REASON = "no server to test with: "
 HOW = (
     "Install redis-server, and Java 17 and Maven for Kafka (make test does it as root where there",
     "is apt-get), or start Docker; tests that need no server of their own also run with",
-    "BUSWAY_TEST_REDIS_URL and BUSWAY_TEST_KAFKA_URL.",
+    "BUSWAY_TEST_REDIS_URL and BUSWAY_TEST_KAFKA_URL. The page of examples/24_live_feed.py needs",
+    "chromium and chromium-driver.",
 )
 
 MOCK = (

@@ -81,6 +81,18 @@ def test_a_channel_that_its_owner_reads_no_more_is_withheld_from_the_others_unti
     assert assigned(claims, {"a": 1, "b": 1}) == {"x": units("b", 0), "y": units("a", 0)}
 
 
+def test_what_holds_events_is_dealt_out_evenly_whoever_has_what_is_only_tried_again() -> None:
+    """Retries of a narrow channel have more partitions than its events."""
+    claims = {"x": claim("a", owned=units("a", 0, 1, 2, 3)), "y": claim("a", generation=-1)}
+    for generation in (2, 3):
+        plan = assigned(claims, {"a": 4}, {"a": 2})
+        claims = {
+            name: claim("a", owned=each, generation=generation) for name, each in plan.items()
+        }
+    assert [len({*each} & {*units("a", 0, 1)}) for each in plan.values()] == [1, 1]
+    assert [len(each) for each in plan.values()] == [2, 2]
+
+
 def test_all_members_would_decide_the_same() -> None:
     claims = {name: claim("a", "b") for name in "xyz"}
     turned = dict(reversed(claims.items()))

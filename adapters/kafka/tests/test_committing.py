@@ -62,6 +62,7 @@ class Answers:
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
+        self.moves = 0
 
     async def coordinator(self, group: str) -> int:
         return 1
@@ -71,7 +72,7 @@ class Answers:
         return SimpleNamespace(topics=[("order", [(0, code)])])
 
     def moved(self, group: str) -> None:
-        pass
+        self.moves += 1
 
 
 @pytest.mark.parametrize(("code", "expelled"), [(22, []), (27, []), (25, ["me"])])
@@ -85,4 +86,33 @@ async def test_only_whom_the_broker_does_not_know_has_lost_what_it_had(
     tenure = Tenure("order", 0, Address("order"), 1, 0, Note(1))
     await committer.commit([tenure])
     assert lost == expelled
+    await committer.close()
+
+
+@pytest.mark.parametrize("code", [14, 15, 16], ids=["it loads", "it has none", "it is another"])
+async def test_a_coordinator_that_is_not_ready_is_looked_for_and_asked_until_it_is(
+    code: int,
+) -> None:
+    """Who becomes one reads all that groups have committed before it answers."""
+    client: Any = Answers(*[code] * 5, 0)
+    committer = Committer(client, "billing", lambda: (1, "me"), pytest.fail)
+    tenure = Tenure("order", 0, Address("order"), 1, 0, Note(1))
+    with anyio.fail_after(10):
+        await committer.commit([tenure])
+    assert (client.moves, client.codes) == (5, [])
+    await committer.close()
+
+
+async def test_a_coordinator_that_is_never_ready_is_told_in_time_and_asked_again() -> None:
+    client: Any = Answers(*[14] * 10_000)
+    client.timeout = 0.2
+    committer = Committer(client, "billing", lambda: (1, "me"), pytest.fail)
+    tenure = Tenure("order", 0, Address("order"), 1, 0, Note(1))
+    with anyio.fail_after(10):
+        with pytest.raises(TransportError, match="took no commit"):
+            await committer.commit([tenure])
+        asked = len(client.codes)
+        client.codes[:] = [0]
+        await committer.commit([tenure])
+    assert asked < 10_000 - 1
     await committer.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -11,6 +13,7 @@ import pytest
 
 from busway import TransportError
 from busway.transport import Address, ChannelState, Group, GroupState, Purpose
+from busway_kafka._groups import Groups
 from busway_kafka._measuring import Here
 from busway_kafka._notes import Note
 from busway_kafka._offsets import committed
@@ -205,3 +208,38 @@ async def test_a_group_is_neither_moved_nor_removed_while_somebody_listens(
                 await call
             assert not refusal.value.retryable
     assert await here.moving.remove("billing")
+
+
+async def test_a_topic_that_is_being_made_when_its_group_is_removed_goes_with_it(
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it made has gone meanwhile."""
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    transport = KafkaTransport(parse(kafka_url, prefix=prefix, partitions=1))
+    begun, going_on = anyio.Event(), anyio.Event()
+    create = transport.topics._create
+
+    async def slowly(topic: str, width: int, settings: dict[str, str]) -> tuple[int, str]:
+        begun.set()
+        await going_on.wait()
+        return await create(topic, width, settings)
+
+    with anyio.fail_after(20):
+        async with transport:
+            monkeypatch.setattr(transport.topics, "_create", slowly)
+            maker = asyncio.create_task(transport.topics.ensure(RETRY))
+            await begun.wait()
+            maker.cancel()
+            remover = asyncio.create_task(transport.remove_group("billing"))
+            await asyncio.wait([maker])
+            going_on.set()
+            assert await remover
+            assert not await transport.remove_group("billing")
+
+
+async def test_a_group_whose_member_was_not_let_in_yet_is_there(here: World) -> None:
+    """Kafka knows nothing of it; the process whose member it is does."""
+    mine = Here(1, {}, frozenset({"order"}))
+    groups = Groups(here.client, here.names, here.shelf, lambda _: mine, lambda: {"billing"})
+    (found,) = await groups.states()
+    assert found.name == "billing"

@@ -18,6 +18,7 @@ from busway.transport import Address, Group
 from busway_kafka._assigning import Claim
 from busway_kafka._client import Client
 from busway_kafka._coordinating import described
+from busway_kafka._errors import Refused
 from busway_kafka._feed import KafkaFeed
 from busway_kafka._membership import Membership
 from busway_kafka._options import Options
@@ -29,6 +30,12 @@ from .kafka_world import world
 __all__: list[str] = []
 
 pytestmark = pytest.mark.anyio
+
+
+def catalogue(group: str) -> Any:
+    """Of a group that has nothing to read."""
+    return SimpleNamespace(kafka_id=group, topics=list)
+
 
 GROUP = Group("billing", ("order",), lambda _: True, frozenset({"order"}))
 
@@ -146,7 +153,7 @@ async def test_only_whom_the_broker_does_not_know_joins_as_another(
         alive=lambda _: None,
         expelled=lambda: lost.append(True),
     )
-    member = Membership(said, Options(lease=1.0), "g", "lane", holder)
+    member = Membership(said, Options(lease=1.0), catalogue("g"), "lane", holder)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(member.run)
         while len(said.joined_as) < 2:
@@ -185,7 +192,7 @@ class Coordinator:
 async def test_who_leaves_while_the_broker_gives_it_a_name_leaves_by_that_name() -> None:
     said: Any = Coordinator()
     holder: Any = SimpleNamespace(claim=Claim, topics=list)
-    member = Membership(said, Options(), "g", "lane", holder)
+    member = Membership(said, Options(), catalogue("g"), "lane", holder)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(member.run)
         await said.asked.wait()
@@ -228,3 +235,45 @@ async def test_who_handles_what_is_not_told_wrongly_while_the_group_is_dealt_out
                             break
     assert unknown
     assert all("is being dealt out" in each for each in unknown)
+
+
+def test_who_is_put_out_by_somebody_who_came_by_makes_way_for_one_lease_and_not_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And of two that stay, each for twice as long each time, up to ten leases."""
+    now = 1_000.0
+    monkeypatch.setattr("busway_kafka._membership.time.monotonic", lambda: now)
+    options = parse("kafka://localhost", instance="one", lease="10s")
+    holder: Any = SimpleNamespace(expelled=lambda: None)
+    client: Any = Told(0)
+    member = Membership(client, options, catalogue("billing"), "lane", holder)
+
+    def put_out_after(seconds: float) -> float:
+        nonlocal now
+        member.generation, member._joined_at = 1, now
+        now += seconds
+        member._answered = now
+        member.expelled()
+        return member._rest
+
+    assert [put_out_after(600) for _ in range(3)] == [10, 10, 10]
+    assert [put_out_after(10) for _ in range(5)] == [20, 40, 80, 100, 100]
+    assert put_out_after(600) == 10
+
+
+async def test_who_is_not_let_in_again_is_told_so_by_receive(
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is dealt to it any more: no reading could tell."""
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    options = parse(kafka_url, prefix=prefix, partitions="1", metadata_age="100ms")
+
+    async def refused(*_: object) -> bool:
+        raise Refused(30, "joining group 'billing'")
+
+    async with KafkaTransport(options) as transport, transport.listen(GROUP) as feed:
+        monkeypatch.setattr(Membership, "_heartbeat", refused)
+        monkeypatch.setattr(Membership, "_join", refused)
+        with anyio.fail_after(10):
+            with pytest.raises(TransportError, match="grant this user the group"):
+                await feed.receive(1)

@@ -1,4 +1,4 @@
-"""When whoever acknowledges waits for the broker."""
+"""What is lent together, and when whoever acknowledges it waits for the broker."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 
+from busway import Envelope
+from busway.codec import JsonCodec
+from busway.transport import Address, Fresh, Outgoing, Raw
 from busway_kafka._foreign import reader
 from busway_kafka._lending import Lending
 from busway_kafka._tenure import Tenure
+from busway_kafka._wire import written
 
-from .records import owner
+from .records import Fetched, owner
 
 __all__: list[str] = []
 
@@ -75,3 +80,91 @@ async def test_who_acknowledges_waits_where_the_broker_has_not_heard_for_long() 
     for _ in range(100):
         await one(lent)
     assert committer.waited == 100
+
+
+def record(number: int, **beside: Any) -> Fetched:
+    """As we write it."""
+    replies = beside.pop("reply_to", None)
+    event = Envelope("flight.left", number, "shop", 1.5e9, "k", reply_to=replies)
+    key, value, headers = written(Outgoing(event, Address("flights"), JsonCodec(), **beside))
+    return Fetched(number, 0, key, value, headers)  # type: ignore[arg-type]
+
+
+def many(count: int) -> Tenure:
+    tenure = owner()
+    tenure.add([record(number) for number in range(count)], count)
+    return tenure
+
+
+ODD = {
+    "a retry": record(20, attempt=2),
+    "a request": record(20, reply_to="shop.replies"),
+    "what nobody can read": Fetched(20, value=b"?"),
+}
+
+
+async def test_many_simply_new_ones_are_lent_as_a_run_under_the_loan_of_their_partition() -> None:
+    lent = lending(Committer(), tenure := many(100))
+    run = await lent.receive(60, 1.0)
+    assert type(run) is Fresh
+    assert len(run) == 60
+    assert (run.loan, list(run.made)) == (tenure.loan, [])
+    assert run[7].receipt == (tenure, 7)
+    assert run[7].loan is tenure.loan
+    assert run[7].channel == "flights"
+
+
+async def test_a_run_is_acknowledged_as_a_whole() -> None:
+    lent = lending(committer := Committer(), tenure := many(100))
+    run = await lent.receive(60, 1.0)
+    assert await lent.ack(run) == 0
+    assert (tenure.position, tenure.lent) == (60, 0)
+    assert committer.told == [tenure]
+
+
+async def test_what_was_looked_at_in_a_run_ends_by_itself() -> None:
+    lent = lending(Committer(), tenure := many(100))
+    run = await lent.receive(60, 1.0)
+    await lent.ack(run[:3])
+    assert tenure.position == 3
+    await lent.ack([run[4]])
+    await lent.release(run[3:4] + run[5:])
+    assert (tenure.position, tenure.lent) == (3, 0)
+    again = await lent.receive(60, 1.0)
+    assert [each.receipt[1] for each in again][:3] == [3, 5, 6]
+
+
+async def test_an_ended_partitions_run_is_lost_as_a_whole() -> None:
+    lent = lending(Committer(), tenure := many(100))
+    run = await lent.receive(60, 1.0)
+    tenure.end_it()
+    assert await lent.ack(run) == 60
+    assert await lent.ack(run) == 0, "each counts once"
+
+
+@pytest.mark.parametrize("odd", ["a retry", "a request", "what nobody can read"])
+async def test_where_one_has_more_to_say_all_are_lent_one_by_one(odd: str) -> None:
+    tenure = many(30)
+    tenure.fetched[20] = ODD[odd]
+    lent = lending(Committer(), tenure)
+    found = await lent.receive(60, 1.0)
+    assert type(found) is list
+    assert [each.receipt[1] for each in found] == list(range(30))
+    one = found[20]
+    said = {
+        "a retry": one.attempt == 2,
+        "a request": isinstance(one.content, Envelope) and one.content.reply_to == "shop.replies",
+        "what nobody can read": isinstance(one.content, Raw),
+    }
+    assert said[odd]
+
+
+async def test_what_an_earlier_owner_may_have_had_is_no_run() -> None:
+    tenure = many(100)
+    tenure.suspect_below = 5
+    lent = lending(Committer(), tenure)
+    (suspect,) = await lent.receive(60, 1.0)
+    assert suspect.receipt[1] == 0
+    with anyio.move_on_after(0.1) as scope:
+        await lent.receive(60, 1.0)
+    assert scope.cancelled_caught, "nothing else goes out before it is over"

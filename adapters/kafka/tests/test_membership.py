@@ -16,6 +16,7 @@ from busway.transport import Group
 from busway_kafka import KafkaTransport, open_kafka
 from busway_kafka import _holdings as holdings_module
 from busway_kafka._assigning import Claim
+from busway_kafka._catalogue import Catalogue
 from busway_kafka._committing import Committer
 from busway_kafka._holdings import Holdings
 from busway_kafka._lending import _BEHIND
@@ -195,16 +196,14 @@ class Nothing:
     def claim(self) -> Claim:
         return Claim()
 
-    def topics(self) -> list[str]:
-        return []
-
     def expelled(self) -> None: ...
 
 
 async def test_who_is_not_let_in_asks_again_after_a_pause_that_grows() -> None:
     client: Any = Puzzled()
     holder: Any = Nothing()
-    member = Membership(client, parse("kafka://h"), "billing", "group 1", holder)
+    catalogue: Any = SimpleNamespace(kafka_id="billing", topics=list)
+    member = Membership(client, parse("kafka://h"), catalogue, "group 1", holder)
     with anyio.move_on_after(1.0):
         await member.run()
     # At once twice, then after 0.05, 0.1, 0.2 and 0.5 s.
@@ -228,13 +227,15 @@ async def test_what_was_asked_for_another_tenure_begins_none(
     names = Names("t.")
     client: Any = Led(names)
     group = Group("billing", ("order.*",), lambda topic: True)
-    holdings = Holdings(client, parse("kafka://h"), names, group, lambda: None)
+    options = parse("kafka://h")
+    catalogue = Catalogue(client, options, names, group)
+    holdings = Holdings(client, options, names, catalogue, lambda: None)
 
     async def commit(tenures: Any) -> None: ...
 
     committer: Any = SimpleNamespace(commit=commit)
     holdings.committer = committer
-    holdings.look()
+    catalogue.look()
 
     async def committed(*_: Any) -> dict[Any, Any]:
         if what == "a later generation":

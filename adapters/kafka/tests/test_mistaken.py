@@ -6,8 +6,9 @@ import uuid
 
 import anyio
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from busway import Bus, BuswayError
+from busway import Bus, BuswayError, PublishError
 from busway_kafka import open_kafka
 from tests.servers._ports import free_port
 
@@ -75,3 +76,26 @@ async def test_a_topic_that_may_not_be_made_is_told_with_the_command(kafka_url: 
     assert f"kafka-topics.sh --bootstrap-server {kafka_url[8:].strip('/')}" in said
     assert f"--create --topic '{prefix}order' --partitions 6 --replication-factor 1" in said
     assert "--config retention.ms=86400000" in said
+
+
+async def test_clocks_that_are_too_far_apart_are_told(kafka_url: str) -> None:
+    """Of this machine and the broker: it takes no record that is older than it allows, which here
+    is no time at all."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_url[8:].strip("/"))
+    strict = {"message.timestamp.before.max.ms": "0"}
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(f"{prefix}order", 1, 1, topic_configs=strict)])
+    finally:
+        await admin.close()
+    with anyio.fail_after(PATIENCE):
+        async with Bus(f"{kafka_url}?prefix={prefix}", service="shop") as bus:
+
+            async def publish_on() -> None:
+                """What arrives within the millisecond in which it was made is let in."""
+                while True:
+                    await bus.publish("order.placed", 1)
+
+            with pytest.raises(PublishError, match=r"error 32\).*clocks of this machine"):
+                await publish_on()

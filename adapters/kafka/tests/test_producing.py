@@ -62,7 +62,8 @@ class Broker:
         said = self.script.pop(0) if self.script else OK
         if isinstance(said, Exception):
             raise said
-        return SimpleNamespace(topics=[(topic, [(number, said, 0) for number, _ in parts])])
+        written = [(topic, [(number, said, 0) for number, _ in parts])]
+        return SimpleNamespace(topics=written, throttle_time_ms=0)
 
 
 @pytest.fixture
@@ -255,3 +256,17 @@ async def test_what_a_codec_cannot_write_is_told_and_holds_up_nothing_behind_it(
     entry = Entry("order", 0, b"k", b"next", [])
     assert await producer.write([entry], time.monotonic() + 5) == [WRITTEN]
     assert [values for _, _, values in broker.seen] == [[b"next"]]
+
+
+@pytest.mark.parametrize(("said", "another"), [(2, True), (87, True), (29, False)])
+async def test_whose_name_may_be_what_is_refused_goes_on_under_another(
+    broker: Broker, producer: Producer, said: int, another: bool
+) -> None:
+    """An answer that was damaged may have given it."""
+    assert await write(producer, b"a") == [WRITTEN]
+    broker.script = [said]
+    [outcome] = await write(producer, b"b")
+    assert isinstance(outcome, NotWritten)
+    assert await write(producer, b"c") == [WRITTEN]
+    (first, *_), (last, *_) = broker.seen[0], broker.seen[-1]
+    assert (last != first) is another

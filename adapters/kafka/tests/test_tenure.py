@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from busway_kafka._fetching import share
 from busway_kafka._notes import Note
 from busway_kafka._tenure import Tenure
@@ -137,6 +139,27 @@ def test_where_events_are_rare_nothing_is_reserved_that_is_not_there() -> None:
     tenure.take()
     assert not tenure.runs_short
     assert tenure.asked == 2
+
+
+def test_what_comes_steadily_waits_for_no_answer_of_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """250 a second, and an answer takes as long as three of them."""
+    now = 1_000.0
+    monkeypatch.setattr("busway_kafka._tenure.time.monotonic", lambda: now)
+    tenure, asked_at, waited = owner(0, None), None, 0
+    for offset in range(2_000):
+        now += 0.004
+        tenure.add([Fetched(offset)], offset + 1)
+        if asked_at is not None and now - asked_at >= 0.012:
+            tenure.reserved, asked_at = tenure.asked, None
+        while (taken := tenure.take()) is not None:
+            assert tenure.done(taken[0])
+        waited += bool(tenure.fetched) and offset > 100
+        if asked_at is None and (tenure.runs_short or tenure.asked > tenure.reserved):
+            asked_at = now
+    assert waited == 0
+    assert tenure.asked - tenure.position < 250, "after a crash they go out one by one"
 
 
 def test_more_is_reserved_before_it_is_needed() -> None:

@@ -123,6 +123,22 @@ async def test_more_replicas_than_brokers_are_an_error_that_says_so(
         assert not refusal.value.retryable
 
 
+async def test_brokers_that_have_just_come_up_are_waited_for(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they say then is what Kafka 4.1 says."""
+    said = [(38, "Unable to replicate the partition 1 time(s): All brokers are currently fenced.")]
+    create = here.topics._create
+
+    async def fenced(topic: str, width: int, settings: dict[str, str]) -> tuple[int, str]:
+        return said.pop() if said else await create(topic, width, settings)
+
+    monkeypatch.setattr(here.topics, "_create", fenced)
+    _, width = await here.topics.ensure(ORDER)
+    assert width
+    assert not said
+
+
 async def test_two_names_that_are_one_to_kafka_are_an_error_that_names_the_other(
     here: World,
 ) -> None:
@@ -152,3 +168,21 @@ async def test_making_a_topic_that_nobody_waits_for_any_more_leaves_no_error_beh
     while topics._making:
         await anyio.lowlevel.checkpoint()
     gc.collect()
+
+
+async def test_a_connection_that_is_closed_while_a_topic_gets_its_leaders_is_no_failure(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic is there by then."""
+    refresh, calls = here.client.refresh, list[int]()
+
+    async def closed_once() -> None:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            raise TransportError("closed")
+        await refresh()
+
+    monkeypatch.setattr(here.client, "refresh", closed_once)
+    topic, width = await here.topics.ensure(ORDER)
+    assert (here.client.partitions(topic), width) == (3, 3)
+    assert len(calls) >= 3

@@ -39,14 +39,19 @@ class Claim(msgspec.Struct, frozen=True):
             return cls()
 
 
-def assigned(claims: Mapping[str, Claim], widths: Mapping[str, int]) -> dict[str, list[Unit]]:
-    """The units of each member, by its id; ``widths``: how many partitions a channel has.
+def assigned(
+    claims: Mapping[str, Claim],
+    widths: Mapping[str, int],
+    events: Mapping[str, int] | None = None,
+) -> dict[str, list[Unit]]:
+    """The units of each member, by its id; ``widths``: how many partitions a channel has, and
+    ``events``: how many of them hold events, and not only what is tried again (None: all).
 
-    As even as their channels allow, moving as little as possible. A unit that is to move and whose
-    owner is there belongs to nobody this time.
+    As even as their channels allow, those with events first, moving as little as possible. A unit
+    that is to move and whose owner is there belongs to nobody this time.
     """
     owners = _owners(claims)
-    wanted = _wanted(claims, widths, owners)
+    wanted = _wanted(claims, widths, owners, widths if events is None else events)
     plan: dict[str, list[Unit]] = {member: [] for member in claims}
     for unit, member in wanted.items():
         if owners.get(unit, member) == member:
@@ -65,29 +70,47 @@ def _owners(claims: Mapping[str, Claim]) -> dict[Unit, str]:
 
 
 def _wanted(
-    claims: Mapping[str, Claim], widths: Mapping[str, int], owners: Mapping[Unit, str]
+    claims: Mapping[str, Claim],
+    widths: Mapping[str, int],
+    owners: Mapping[Unit, str],
+    events: Mapping[str, int],
 ) -> dict[Unit, str]:
     load = dict.fromkeys(claims, 0)
     readers = {
         channel: [member for member, claim in claims.items() if channel in claim.channels]
         for channel in widths
     }
+    all_of_them = [(c, number) for c, width in widths.items() for number in range(width)]
     wanted: dict[Unit, str] = {}
+    # Who had a share of what is tried again alone would stand idle, where another has too much.
+    for busy in (True, False):
+        some = [unit for unit in all_of_them if (unit[1] < events.get(unit[0], 0)) == busy]
+        wanted |= _dealt(some, owners, readers, load)
+    return wanted
+
+
+def _dealt(
+    units: Sequence[Unit],
+    owners: Mapping[Unit, str],
+    readers: Mapping[str, Sequence[str]],
+    load: dict[str, int],
+) -> dict[Unit, str]:
+    """To whoever has it, and then to who has least."""
+    dealt: dict[Unit, str] = {}
     free: list[Unit] = []
-    for channel, width in widths.items():
-        for unit in ((channel, number) for number in range(width)):
-            owner = owners.get(unit)
-            if owner is not None and owner in readers[channel]:
-                wanted[unit] = owner
-                load[owner] += 1
-            elif readers[channel]:
-                free.append(unit)
+    for unit in units:
+        owner = owners.get(unit)
+        if owner is not None and owner in readers[unit[0]]:
+            dealt[unit] = owner
+            load[owner] += 1
+        elif readers[unit[0]]:
+            free.append(unit)
     for unit in free:
         member = min(readers[unit[0]], key=lambda each: (load[each], each))
-        wanted[unit] = member
+        dealt[unit] = member
         load[member] += 1
-    _even_out(wanted, readers, load)
-    return wanted
+    _even_out(dealt, readers, load)
+    return dealt
 
 
 def _even_out(

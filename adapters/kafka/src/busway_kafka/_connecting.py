@@ -84,17 +84,22 @@ class Connecting:
             max_idle_ms=options.get("connections_max_idle_ms", 540_000),
             **{name: value for name, value in options.items() if name.startswith("sasl_")},
         )
+        good = False
         try:
             await connection.connect()
+            _see_that_it_talks(connection)
             if options.get("sasl_mechanism") == _BY_TOKEN:
                 await _see_that_it_is_let_in(connection)
+            good = True
         except (OSError, KafkaError) as error:
             raise unreachable(where, error, self._advice(error)) from error
         except Exception as error:  # a token provider's own, or a broker's that is none
             raise failed(where, error) from error
         finally:
-            if not connection.connected():
+            # Whoever stops waiting for it stops at any place.
+            if not good:
                 self._see_off(connection)
+                connection.close()
         made: Connection = connection
         return made
 
@@ -145,6 +150,12 @@ class Connecting:
             transport.abort()
         if self._closing:
             await asyncio.wait(set(self._closing), timeout=_GOODBYE)
+
+
+def _see_that_it_talks(connection: Any) -> None:
+    """Else it would refuse whatever is asked, and look well, for as long as it is kept."""
+    if not connection._versions:
+        raise KafkaConnectionError("it does not say which requests it takes")
 
 
 async def _see_that_it_is_let_in(connection: Any) -> None:

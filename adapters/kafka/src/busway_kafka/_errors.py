@@ -27,6 +27,8 @@ _ADVICE = {
     29: "grant this user the topic (see the how-to on security)",
     30: "grant this user the group (see the how-to on security)",
     31: "grant this user the cluster's Create, or create the topics beforehand (?create=never)",
+    32: "the clocks of this machine and of the broker are too far apart: set them, or raise "
+    "message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic",
     24: "the group is used by clients of another kind",
     23: "the group is used by clients of another kind",
 }

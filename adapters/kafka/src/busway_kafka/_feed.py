@@ -12,6 +12,7 @@ import msgspec
 from busway import TransportError
 from busway.transport import Address, Delivery, Group, Purpose
 
+from ._catalogue import Catalogue
 from ._client import Client
 from ._committing import Committer
 from ._deferring import Deferring, Early
@@ -51,10 +52,11 @@ class KafkaFeed:
         self.group = group
         self.options = options
         self.client = client
-        self.holdings = Holdings(client, options, names, group, self._changed)
-        name = self.holdings.kafka_id
+        self.catalogue = Catalogue(client, options, names, group)
+        self.holdings = Holdings(client, options, names, self.catalogue, self._changed)
+        name = self.catalogue.kafka_id
         self._lanes = [f"{work} {next(_numbers)}" for work in ("group", "fetch")]
-        member = Membership(client, options, name, self._lanes[0], self.holdings)
+        member = Membership(client, options, self.catalogue, self._lanes[0], self.holdings)
         self.membership = member
         self.committer = Committer(client, name, lambda: member.who, member.expelled)
         self.holdings.committer = self.committer
@@ -102,9 +104,9 @@ class KafkaFeed:
         try:
             with anyio.fail_after(self.options.timeout):
                 await self.client.refresh()
-                self.holdings.look()
-                await self.client.coordinator(self.holdings.kafka_id)
-                await self.holdings.find_start()
+                self.catalogue.look()
+                await self.client.coordinator(self.catalogue.kafka_id)
+                await self.catalogue.find_start()
         except TimeoutError:
             raise TransportError(f"{self.options.where}: no answer in time") from None
 
@@ -160,18 +162,19 @@ class KafkaFeed:
                 await self.client.refresh()
                 await self._look()
                 await self._prepare()
-                self._lending.broken(None)
+                # Who is not let in has nothing to read, and would hear of nothing.
+                self._lending.broken(self.membership.problem)
             except TransportError as error:
                 self._lending.broken(error)
 
     async def _prepare(self) -> None:
         """What fails first must not wait until there is a topic to try it again from."""
-        if self.group.durable and self.group.patterns and self.options.create == "auto":
-            for channel in self.holdings.known:
+        if self.catalogue.has_retries:
+            for channel in self.catalogue.known:
                 await self._ensure(Address(channel, Purpose.RETRY, self.group.name), SOONEST)
 
     async def _look(self) -> None:
-        if self.holdings.look():
+        if self.catalogue.look():
             self.membership.join_again()
         elif self.membership.generation >= 0:
             await self.holdings.open()
@@ -182,14 +185,14 @@ class KafkaFeed:
         self._nudged.set()
 
     async def follow(self, group: Group, /) -> None:
-        read = self.holdings.topics()
+        read = self.catalogue.topics()
         # Where a group begins is settled when it begins.
         group = msgspec.structs.replace(group, start=self.group.start)
-        self.group = self.holdings.group = group
+        self.group = self.catalogue.group = group
         await self.client.refresh()
-        self.holdings.look()
+        self.catalogue.look()
         self.holdings.let_go_of_others()
-        await self.holdings.find_start(besides=read)
+        await self.catalogue.find_start(besides=read)
         self.membership.join_again()
         self.fetcher.look_at_once()
 

@@ -37,6 +37,8 @@ _READ_COMMITTED = 1
 _OUT_OF_RANGE = 1
 _MOVED = frozenset({3, 5, 6, 9, 74, 75, 76, 78})
 _BACKOFF = 0.1
+_LONGEST_HOLD = 10.0
+"""Seconds; a damaged answer may say a week."""
 
 
 class Fetcher:
@@ -155,7 +157,13 @@ class Fetcher:
             await self._refresh()
             return False
         self.answered = time.monotonic()
-        return await self._apply(said, {(t.topic, t.number): t for t in wanted})
+        good = await self._apply(said, {(t.topic, t.number): t for t in wanted})
+        if said.throttle_time_ms:
+            # A quota: until then the broker reads nothing, and would look as if it were gone. It is
+            # not asked anew either, whatever else there is to be had of it.
+            self._asked.pop(node, None)
+            await asyncio.sleep(min(said.throttle_time_ms / 1000, _LONGEST_HOLD))
+        return good
 
     async def _refresh(self) -> None:
         try:

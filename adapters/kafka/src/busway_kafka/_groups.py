@@ -8,7 +8,7 @@ waiting, and ``pending`` is None where there are others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 from aiokafka.protocol.admin import ListGroupsRequest
@@ -39,12 +39,18 @@ class Groups:
     """The groups under one prefix."""
 
     def __init__(
-        self, client: Client, names: Names, shelf: Shelf, here: Callable[[str], Here]
+        self,
+        client: Client,
+        names: Names,
+        shelf: Shelf,
+        here: Callable[[str], Here],
+        members_here: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._client = client
         self._names = names
         self._measuring = Measuring(client, names, shelf)
         self._here = here
+        self._members_here = members_here
 
     async def states(self) -> list[GroupState]:
         """Raises TransportError."""
@@ -63,7 +69,10 @@ class Groups:
     async def _groups(self) -> dict[str, tuple[Described, Mapping[Place, tuple[int, str]]]]:
         """Those of ours: a group that is to last has said so beside the meta topic's offset, and
         any other has members who speak as we do."""
-        names = [n for n in map(self._names.group_of, await self._listed()) if n is not None]
+        # Of a member that Kafka has not let in yet it knows nothing.
+        ours = self._members_here()
+        listed = [n for n in map(self._names.group_of, await self._listed()) if n is not None]
+        names = sorted({*listed, *ours})
 
         async def one(name: str) -> tuple[Described, Mapping[Place, tuple[int, str]]]:
             kafka_id = self._names.group(name)
@@ -77,7 +86,7 @@ class Groups:
         return {
             name: (said, far)
             for name, (said, far) in told.items()
-            if said.protocol == _PROTOCOL or meta in far
+            if said.protocol == _PROTOCOL or meta in far or name in ours
         }
 
     async def _listed(self) -> list[str]:

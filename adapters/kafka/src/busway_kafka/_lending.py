@@ -11,7 +11,7 @@ from operator import attrgetter
 import anyio.lowlevel
 
 from busway import Envelope, TransportError
-from busway.transport import Delivery
+from busway.transport import Delivery, Fresh
 
 from ._foreign import Reader
 from ._holdings import Holdings
@@ -28,7 +28,11 @@ _BEHIND = 0.25
 _OFTEN = 32
 """Acknowledgements within that time after which more are to be expected."""
 
+_MANY = 16
+"""So few records cost less as deliveries than as a run of them."""
+
 _receipt = attrgetter("receipt")
+_reply_to = attrgetter("reply_to")
 
 
 class Lending:
@@ -80,13 +84,8 @@ class Lending:
                 suspect := await self._suspecting.next(tenures, now)
             ):
                 return [suspect]
-            found: list[Delivery] = []
-            for tenure in tenures:
-                if tenure.held:
-                    tenure.due(now)
-                if len(found) < limit:
-                    self._take_from(tenure, limit - len(found), now, found)
-            if found:
+            if found := self._found(tenures, limit, now):
+                self._turn += 1
                 self._go_on(tenures)
                 return found
             if suspect := await self._suspecting.next(tenures, now):
@@ -104,10 +103,25 @@ class Lending:
                 raise problem
             await self._wait(tenures, now)
 
+    def _found(self, tenures: Sequence[Tenure], limit: int, now: float) -> Sequence[Delivery]:
+        """What can be handed out: of one that has many simply new ones, these alone."""
+        found: list[Delivery] = []
+        many = max(_MANY, len(tenures))  # looking at each of them costs something, too
+        for tenure in tenures:
+            if tenure.held:
+                tenure.due(now)
+        for tenure in tenures:
+            if not found and limit >= _MANY and len(tenure.fetched) >= many:
+                run = self._run_of(tenure, limit, now, found)
+                if run is not None:
+                    return run
+            if len(found) < limit:
+                self._take_from(tenure, limit - len(found), now, found)
+        return found
+
     def _asked(self) -> list[Tenure]:
-        """Those that something may be taken from, another first each time."""
+        """Those that something may be taken from, another first each time that something was."""
         tenures = [t for t in self._holdings.tenures.values() if self._is_ours(t)]
-        self._turn += 1
         turn = self._turn % len(tenures) if tenures else 0
         return tenures[turn:] + tenures[:turn]
 
@@ -124,13 +138,34 @@ class Lending:
             tenure.loan.until = alive
         return True
 
+    def _run_of(self, tenure: Tenure, most: int, now: float, found: list[Delivery]) -> Fresh | None:
+        """Nothing is made for one of them, if there is nothing to say of any but its event."""
+        if tenure.suspect_below and tenure.suspects:
+            return None
+        new = tenure.take_new(most)
+        events = [event_of(record.key, record.value, record.headers) for record in new]
+        if len(new) < _MANY or not all(events) or any(map(_reply_to, events)):
+            self._lend_all(tenure, new, events, now, found)
+            return None
+        offsets = [record.offset for record in new]
+        channel = tenure.address.channel
+        run = Fresh(
+            events,  # type: ignore[arg-type]  # none is None
+            lambda event: channel,
+            loan=tenure.loan,
+            receipt_of=lambda place: (tenure, offsets[place]),
+        )
+        run.receipt = tenure, offsets
+        return run
+
     def _take_from(self, tenure: Tenure, most: int, now: float, found: list[Delivery]) -> None:
         end = len(found) + most
         while (most := end - len(found)) > 0:
             if tenure.suspect_below and tenure.suspects:
                 return
             if new := tenure.take_new(most):
-                self._lend_new(tenure, new, now, found)
+                events = [event_of(record.key, record.value, record.headers) for record in new]
+                self._lend_all(tenure, new, events, now, found)
                 continue
             if (taken := tenure.take()) is None:
                 return
@@ -138,13 +173,17 @@ class Lending:
             said = what if isinstance(what, Read) else self._read(tenure, what)
             self._lend(tenure, offset, said, now, found)
 
-    def _lend_new(
-        self, tenure: Tenure, new: Sequence[Record], now: float, found: list[Delivery]
+    def _lend_all(
+        self,
+        tenure: Tenure,
+        new: Sequence[Record],
+        events: Sequence[Envelope | None],
+        now: float,
+        found: list[Delivery],
     ) -> None:
         """The same as ``_lend`` for many, most of which have nothing but their event."""
         channel, loan, append = tenure.address.channel, tenure.loan, found.append
-        for record in new:
-            event = event_of(record.key, record.value, record.headers)
+        for record, event in zip(new, events, strict=True):
             if event is None:
                 self._lend(tenure, record.offset, self._read(tenure, record), now, found)
                 continue
@@ -184,13 +223,7 @@ class Lending:
 
     async def ack(self, deliveries: Sequence[Delivery]) -> int:
         """As a feed does."""
-        finished: dict[Tenure, list[int]] = {}
-        for tenure, offset in map(_receipt, deliveries):
-            offsets = finished.get(tenure)
-            if offsets is None:
-                finished[tenure] = [offset]
-            else:
-                offsets.append(offset)
+        finished = _by_tenure(deliveries)
         lost, touched = 0, list[Tenure]()
         for tenure, offsets in finished.items():
             late = tenure.finish(offsets)
@@ -235,3 +268,18 @@ class Lending:
                 tenure.lose(offset)
         self._arrived.set()
         await anyio.lowlevel.checkpoint()
+
+
+def _by_tenure(deliveries: Sequence[Delivery]) -> dict[Tenure, list[int]]:
+    """The offsets of these."""
+    if type(deliveries) is Fresh:
+        tenure, offsets = deliveries.receipt
+        return {tenure: offsets}
+    found: dict[Tenure, list[int]] = {}
+    for tenure, offset in map(_receipt, deliveries):
+        offsets = found.get(tenure)
+        if offsets is None:
+            found[tenure] = [offset]
+        else:
+            offsets.append(offset)
+    return found

@@ -20,6 +20,7 @@ from aiokafka.protocol.group import (
 from busway import TransportError
 
 from ._assigning import Claim, Unit, assigned
+from ._catalogue import Catalogue
 from ._client import Client
 from ._errors import Refused
 from ._options import Options
@@ -40,6 +41,10 @@ _HEARSAY = (0.02, 0.1, 0.3)
 _FIRST_BEAT = 0.05
 """Seconds, twice as long each time. One round seldom comes alone: who lets go of something joins
 again, and nobody has it until all others have heard of that."""
+_LONGEST_REST = 10.0
+"""Leases for which it makes way for another of its name."""
+_IN_A_ROW = 4
+"""Times the last rest within which being put out again counts as the next of the same."""
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -47,14 +52,6 @@ class Holder(Protocol):
     """What is done with what a member is given."""
 
     def claim(self) -> Claim: ...
-
-    def topics(self) -> list[str]: ...
-
-    def widths(self, channels: set[str]) -> Mapping[str, int]: ...
-
-    def dealt(self, widths: Mapping[str, int]) -> None: ...
-
-    def places(self, units: list[Unit]) -> list[tuple[str, list[int]]]: ...
 
     async def given(self, units: list[Unit], generation: int, alive: float) -> None: ...
 
@@ -67,7 +64,7 @@ class Membership:
     """Of one member, for as long as its feed is open."""
 
     def __init__(
-        self, client: Client, options: Options, group: str, lane: str, holder: Holder
+        self, client: Client, options: Options, catalogue: Catalogue, lane: str, holder: Holder
     ) -> None:
         self.generation: int = -1
         self.member_id: str = ""
@@ -80,7 +77,8 @@ class Membership:
         self._options = options
         # None is what the protocol has; aiokafka's types have not.
         self._instance: Any = options.instance
-        self._group = group
+        self._catalogue = catalogue
+        self._group = catalogue.kafka_id
         self._lane = lane
         self._holder = holder
         self._again = asyncio.Event()
@@ -88,6 +86,12 @@ class Membership:
         """The last request to join; it outlives ``run``."""
         self._beat = min(1.0, options.lease / 20)
         self._answered = 0.0
+        self._rested = 0.0
+        """Seconds for which it made way the last time for somebody of its name."""
+        self._joined_at = 0.0
+        """When it came in after that; 0: not yet."""
+        self._rest = 0.0
+        """Seconds before it joins again."""
 
     @property
     def alive_until(self) -> float:
@@ -104,11 +108,27 @@ class Membership:
 
     def expelled(self) -> None:
         """The broker does not know it any more: somebody else has what it had."""
-        if self.generation >= 0:
+        if self._instance is not None and time.monotonic() < self.alive_until:
+            self._make_way()
+        elif self.generation >= 0:
             _log.warning("group %r: this member was taken for dead, and joins again", self._group)
         self.generation, self.member_id = -1, ""
         self._holder.expelled()
         self._again.set()
+
+    def _make_way(self) -> None:
+        """The broker had just heard of it: somebody else has come under its name. Each would put
+        the other out for ever, and nothing that takes long would ever be finished."""
+        now, lease = time.monotonic(), self._options.lease
+        # Who was left alone for long has met somebody who came by, and not one that stays.
+        in_a_row = now - self._joined_at < _IN_A_ROW * self._rested
+        self._rest = min(2 * self._rested, _LONGEST_REST * lease) if in_a_row else lease
+        self._rested, self._joined_at = self._rest, 0.0
+        _log.error(
+            "group %r: another member has come as instance=%s, and this one makes way for %g s. "
+            "Give each process a name of its own",
+            self._group, self._instance, self._rest,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -133,6 +153,9 @@ class Membership:
         """Raises TransportError."""
         tries = 0
         while True:
+            if rest := self._rest:
+                self._rest = 0.0
+                await asyncio.sleep(rest)
             self._again.clear()
             node = await self._client.coordinator(self._group)
             said = await self._ask_to_join(node)
@@ -140,13 +163,12 @@ class Membership:
                 return
             tries += 1
             if tries > _AT_ONCE:
-                # Two of one ``instance``, say, that put each other out.
                 await asyncio.sleep(_BACKOFF[min(tries - _AT_ONCE, len(_BACKOFF)) - 1])
 
     async def _ask_to_join(self, node: int) -> tuple[int, bool, Mapping[str, Claim]] | None:
         options = self._options
         claim = self._holder.claim()
-        about = ProtocolMetadata(0, self._holder.topics(), claim.data()).encode()
+        about = ProtocolMetadata(0, self._catalogue.topics(), claim.data()).encode()
         lease = int(options.lease * 1000)
         request = JoinGroupRequest(
             self._group, lease, lease, self.member_id, self._instance, "consumer",
@@ -182,8 +204,8 @@ class Membership:
         if leads:
             channels = {channel for claim in claims.values() for channel in claim.channels}
             widths = await self._widths(channels)
-            self._holder.dealt(widths)
-            dealt = assigned(claims, widths)
+            self._catalogue.dealt(widths)
+            dealt = assigned(claims, widths, self._catalogue.events_of(channels))
             plan = [(member, self._assignment(units)) for member, units in dealt.items()]
         began = time.monotonic()
         request = SyncGroupRequest(self._group, generation, self.member_id, self._instance, plan)
@@ -195,6 +217,8 @@ class Membership:
             self.expelled()
             return False
         self._check(answer.error_code, "joining")
+        if self._joined_at <= 0.0:
+            self._joined_at = began
         self._answered = began
         self.rebalances += 1
         units = _units(answer.member_assignment)
@@ -207,16 +231,16 @@ class Membership:
         that knew it already."""
         for pause in _HEARSAY:
             await self._client.refresh()
-            widths = self._holder.widths(channels)
+            widths = self._catalogue.widths(channels)
             if all(widths.values()):
                 return widths
             await asyncio.sleep(pause)
         await self._client.refresh()
-        return self._holder.widths(channels)
+        return self._catalogue.widths(channels)
 
     def _assignment(self, units: list[Unit]) -> bytes:
         """With the topics, for who looks with Kafka's tools; what counts are the units."""
-        places = self._holder.places(units)
+        places = self._catalogue.places(units)
         about = Claim(owned=tuple(units)).data()
         encoded: bytes = MemberAssignment(0, places, about).encode()
         return encoded

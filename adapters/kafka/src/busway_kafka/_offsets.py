@@ -21,6 +21,7 @@ __all__ = ["EARLIEST", "LATEST", "committed", "moment_of", "offsets_at"]
 LATEST = -1
 EARLIEST = -2
 _ELSEWHERE = frozenset({14, 15, 16})
+_NO_LEADER = 5
 _UNLED = frozenset({3, 5, 6, 9, 74, 75, 76, 78})
 Place = tuple[str, int]
 
@@ -63,7 +64,7 @@ async def _offsets_at(
                 await client.refresh()
                 node = client.leader(topic, number)
             if node is None:
-                raise TransportError(f"partition {number} of {topic!r} has no leader now")
+                raise Refused(_NO_LEADER, f"asking where partition {number} of {topic!r} begins")
             by_node.setdefault(node, {}).setdefault(topic, []).append((number, moment))
     found: dict[Place, int] = {}
     for node, topics in by_node.items():

@@ -23,6 +23,7 @@ from ._names import Names
 from ._producing import Producer
 from ._reading import Place
 from ._shelf import Shelf
+from ._topics import Topics
 
 __all__ = ["Powers"]
 
@@ -38,14 +39,16 @@ class Powers:
         client: Client,
         names: Names,
         producer: Producer,
+        topics: Topics,
         feeds: Callable[[], Iterable[KafkaFeed]],
     ) -> None:
         self._client = client
+        self._topics = topics
         self._feeds = feeds
         shelf = Shelf(client, producer)
         self._browsing = Browsing(client, names, shelf)
         self._charting = Charting(client, names, producer)
-        self._groups = Groups(client, names, shelf, self._here)
+        self._groups = Groups(client, names, shelf, self._here, self._members_here)
         self._moving = Moving(client, names)
 
     async def addresses(self, purpose: Purpose, group: str | None, /) -> Sequence[Address]:
@@ -70,6 +73,7 @@ class Powers:
 
     async def remove_group(self, name: str, /) -> bool:
         async with self._in_time():
+            await self._topics.settled()
             return await self._moving.remove(name)
 
     async def forget(self, name: str) -> None:
@@ -84,6 +88,9 @@ class Powers:
     async def rewind(self, group: str, to: Start, /) -> None:
         async with self._in_time():
             await self._moving.rewind(group, to)
+
+    def _members_here(self) -> set[str]:
+        return {feed.group.name for feed in self._feeds()}
 
     def _here(self, group: str) -> Here:
         lent: dict[Place, int] = {}

@@ -96,6 +96,9 @@ async def _page(
         return [], first
     request = FetchRequest(_WAIT_MS, 1, _BYTES, _READ_COMMITTED, [(topic, [(number, first, most)])])
     said = await client.ask(node, request, lane=LANE)
+    if not said.topics:  # for a quota's sake, and on this connection nothing is read until then
+        await _held_back(said.throttle_time_ms / 1000, until)
+        return [], first
     ((_, ((_, code, _, _, _, aborted, *_, data),)),) = said.topics
     if code == _OUT_OF_RANGE:  # what was there was removed while we looked
         begin = (await offsets_at(client, {topic: [number]}, EARLIEST))[place]
@@ -118,3 +121,9 @@ async def _look_again(client: Client, why: str, until: float) -> None:
         raise TransportError(why)
     await asyncio.sleep(_PAUSE)
     await client.refresh()
+
+
+async def _held_back(seconds: float, until: float) -> None:
+    if time.monotonic() + seconds > until:
+        raise TransportError(f"a quota of Kafka holds this client back, {seconds:.1f} s more")
+    await asyncio.sleep(max(_PAUSE, seconds))

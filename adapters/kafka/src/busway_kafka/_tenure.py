@@ -21,6 +21,9 @@ _LEAST = 16
 _MOST = 8_192
 """Records that are reserved at once: so few where they go out slowly, so many where quickly."""
 _QUICKLY = 0.1
+_SLOWLY = 1.0
+"""Seconds in which they go out. Between the two, as many are reserved again, and in good time: what
+comes steadily waits for no answer to that."""
 
 
 class Record(Protocol):
@@ -57,8 +60,8 @@ class Tenure:
 
     _step = _LEAST
     _asked_at = 0.0
-    _quick = False
-    """What was reserved before was used up quickly."""
+    _steady = False
+    """What was reserved before was used up soon: more is reserved before it is needed."""
 
     def __init__(
         self, topic: str, number: int, address: Address, fence: int, position: int, note: Note
@@ -167,11 +170,14 @@ class Tenure:
         if self.asked > offset:
             return  # the broker has not answered yet
         now = time.monotonic()
-        self._quick = now - self._asked_at < _QUICKLY
-        self._step = min(_MOST, self._step * 2) if self._quick else max(_LEAST, self._step // 2)
-        self._asked_at = now
+        lasted, self._asked_at = now - self._asked_at, now
+        self._steady = lasted < _SLOWLY
+        if lasted < _QUICKLY:
+            self._step = min(_MOST, self._step * 2)
+        elif not self._steady:
+            self._step = max(_LEAST, self._step // 2)
         asked = offset + self._step
-        if not self._quick:
+        if not self._steady:
             asked = min(asked, self.fetched[-1].offset + 1 if self.fetched else offset)
         self.asked = max(self.asked, asked)
 
@@ -189,7 +195,7 @@ class Tenure:
         first = self.fetched[0].offset if self.fetched else self.next
         if first + self._step // 2 < self.reserved:
             return False
-        if not self._quick and (not self.fetched or self.fetched[-1].offset < self.reserved):
+        if not self._steady and (not self.fetched or self.fetched[-1].offset < self.reserved):
             return False
         self._reserve(max(first, self.asked))
         return self.asked > self.reserved

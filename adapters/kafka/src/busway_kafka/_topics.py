@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka.protocol.admin import CreateTopicsRequest, DeleteTopicsRequest
 
-from busway import OptionError
+from busway import OptionError, TransportError
 from busway.transport import Address, Purpose
 
 from ._client import Client
@@ -17,10 +17,11 @@ from ._errors import Refused
 from ._names import Names
 from ._options import Options
 
-__all__ = ["Topics"]
+__all__ = ["Topics", "width_of_retries"]
 
 _THERE_ALREADY = 36
 _AGAIN = frozenset({7, 41})
+_TOO_FEW = 38
 # A broker may compact by default: of two events of one key the first would be gone.
 _ALL = {"cleanup.policy": "delete"}
 _FOR_EVER = {**_ALL, "retention.ms": "-1", "retention.bytes": "-1"}
@@ -30,6 +31,12 @@ _ROOM = 131_072
 _PAUSE = 0.05
 _SHARED = 4
 """Partitions that a group's retries have at least."""
+
+
+def width_of_retries(width: int) -> int:
+    """Partitions of what a group tries again of a channel that has so many. Members with different
+    handlers pass events on to one another over these: each needs one."""
+    return max(width, _SHARED)
 
 
 class Topics:
@@ -65,8 +72,7 @@ class Topics:
             return 1
         events = self._names.topic(Address(address.channel))
         width = self._client.partitions(events) or self._options.partitions
-        # Members with different handlers pass events on to one another over these: each needs one.
-        return max(width, _SHARED) if address.purpose is Purpose.RETRY else width
+        return width_of_retries(width) if address.purpose is Purpose.RETRY else width
 
     def _settings(self, address: Address) -> dict[str, str]:
         room = {"max.message.bytes": str(self._options.max_size + _ROOM)}
@@ -85,6 +91,11 @@ class Topics:
             task.add_done_callback(lambda done: self._made_or_not(topic, done))
         await asyncio.shield(task)
 
+    async def settled(self) -> None:
+        """Wait for those that are being made now; whoever asked for them may have gone."""
+        if self._making:
+            await asyncio.wait(set(self._making.values()))
+
     def _made_or_not(self, topic: str, task: asyncio.Task[None]) -> None:
         self._making.pop(topic, None)
         if not task.cancelled():
@@ -101,7 +112,9 @@ class Topics:
             code, why = await self._create(topic, width, settings)
             if code in (0, _THERE_ALREADY):
                 break
-            if code not in _AGAIN or time.monotonic() > until:
+            # Brokers that have just come up, or were not heard for a moment, take part in nothing.
+            away = code == _TOO_FEW and "fenced" in why
+            if not (away or code in _AGAIN) or time.monotonic() > until:
                 raise Refused(code, f"making topic {topic!r}{f' ({why})' if why else ''}")
             await asyncio.sleep(_PAUSE)
             await self._client.refresh()
@@ -132,7 +145,12 @@ class Topics:
         """Wait until each partition has a leader, at most until then."""
         pause = 0.005
         while True:
-            await self._client.refresh()
+            try:
+                await self._client.refresh()
+            except TransportError as error:
+                # It is there; a connection that was closed meanwhile is no reason to say otherwise.
+                if not error.retryable or time.monotonic() > until:
+                    raise
             leaders = self._client.leaders.get(topic, {})
             if leaders and all(leader >= 0 for leader in leaders.values()):
                 return

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import CoroutineType
 from typing import Any, Literal
 
 import anyio
@@ -67,7 +68,7 @@ class KafkaTransport(Powers):
         self.topics = Topics(self.client, options, self.names, self._made)
         self.feeds: set[KafkaFeed] = set()
         """Open in this process."""
-        super().__init__(self.client, self.names, self.producer, lambda: self.feeds)
+        super().__init__(self.client, self.names, self.producer, self.topics, lambda: self.feeds)
         self._encoder = JsonCodec()
         self._numbers = Numbers(lambda: self.producer.counters)
         self._renewing = Renewing(self.client, options.metadata_age)
@@ -111,9 +112,12 @@ class KafkaTransport(Powers):
 
     def send(
         self, items: Sequence[Outgoing], /, *, timeout: float
-    ) -> Coroutine[Any, Any, Sequence[Outcome]]:
+    ) -> CoroutineType[Any, Any, Sequence[Outcome]]:
         # No coroutine of its own around the other's: each costs every event that is waited for.
-        return self._sending.send(items, timeout) if self._users else _closed(items)
+        # What `async def` makes has a wider type for mypy than for pyright, which wants this one.
+        if self._users:
+            return self._sending.send(items, timeout)  # type: ignore[return-value]
+        return _closed(items)  # type: ignore[return-value]
 
     async def _send_later(self, group: str, early: Sequence[Early]) -> Sequence[Outcome]:
         """What is early goes to the tiers of its group."""

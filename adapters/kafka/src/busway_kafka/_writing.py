@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import Any
 
 from aiokafka.protocol.produce import ProduceRequest
@@ -31,7 +32,10 @@ _NOT_APPENDED = frozenset({19})
 # what the followers had fetched by then.
 _PERHAPS = frozenset({3, 5, 6, 7, 9, 13, 20, 56, 74, 75, 76})
 _ALREADY_THERE = 46
+_LONGEST_HOLD = 10.0
+"""Seconds; a damaged answer may say a week."""
 _TOO_LARGE = 10
+_NO_FAULT_OF_ITS_NAME = frozenset({_TOO_LARGE, 29})
 # The broker does not know this producer, or not at this number: begin anew as another one.
 _FORGOTTEN = frozenset({45, 47, 59, 90})
 
@@ -48,11 +52,15 @@ class Writer:
         self._partitions = partitions
         self._compression = compression
         self._batch_size = batch_size
+        self._rest: dict[int, float] = {}
+        """Until when a broker takes nothing, for a quota's sake."""
 
     # --- what goes next
 
     async def next(self, node: int) -> Parcel:
         """A batch for each partition that this broker leads and that has something to send."""
+        if self._rest:
+            await self._rested(node)
         ready, found, size = self._partitions.ready, Parcel(), 0
         for partition in list(ready):
             nameless = partition.identity is None and self._is_led_by(node, partition)
@@ -73,6 +81,19 @@ class Writer:
             size += batch.size
             found.append((partition, batch))
         return found
+
+    async def _rested(self, node: int) -> None:
+        """A broker that holds us back reads nothing that we send meanwhile. It would look as if it
+        were gone, and what is sent again counts against the quota again."""
+        until = self._rest.pop(node, 0.0)
+        while (left := until - time.monotonic()) > 0:
+            self._partitions.drop_given_up()
+            held = TransportError(f"a quota of Kafka holds this client back, {left:.1f} s more")
+            for partition in self._partitions.ready:
+                if self._is_led_by(node, partition):
+                    for entry in partition.waiting:
+                        entry.problem = held
+            await asyncio.sleep(min(left, _PAUSE))
 
     def _is_led_by(self, node: int, partition: Partition) -> bool:
         return self._client.leader(partition.topic, partition.number) == node
@@ -120,6 +141,9 @@ class Writer:
                 batch.failed(error, perhaps=not isinstance(error, NotSent))
                 self._partitions.again(partition)
             return False
+        if answer.throttle_time_ms:
+            held = min(answer.throttle_time_ms / 1000, _LONGEST_HOLD)
+            self._rest[node] = time.monotonic() + held
         said = {(t, number): code for t, parts in answer.topics for number, code, *_ in parts}
         good = [self._judge(p, b, said.get((p.topic, p.number), 7)) for p, b in parcel]
         return all(good)
@@ -144,6 +168,9 @@ class Writer:
             self._partitions.abandon(partition)
         else:
             batch.refused(Refused(code, what))
+            if code not in _NO_FAULT_OF_ITS_NAME:
+                # Its name may be what the broker refuses: an answer that was damaged gave it.
+                self._partitions.another(partition)
         partition.batch = None
         if partition.waiting:
             self._partitions.ready[partition] = None
