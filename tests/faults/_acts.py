@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ._events import Event
 from ._fleet import Worker
 from ._oracle import Verdict
 from ._recovery import resumptions
 from ._scene import PATIENCE, Scene
 
-__all__ = ["busy", "consumers", "ended", "flows", "replaced", "resumed"]
+__all__ = [
+    "busy", "consumers", "crashes_late", "ended", "flows", "publisher_is_killed", "replaced",
+    "resumed",
+]  # fmt: skip
 
 
 async def consumers(town: Scene, count: int, **settings: object) -> list[Worker]:
@@ -52,3 +56,26 @@ async def replaced(town: Scene, worker: Worker) -> None:
     await town.until(
         lambda: worker.pid != before and worker.pid in town.record.ready, "the next is ready"
     )
+
+
+async def crashes_late(town: Scene) -> tuple[Verdict, Event]:
+    """Among others an event whose process is killed when it is done, before it could say so."""
+    workers = await consumers(town, 2)
+    crash = Event("red", "late", 1, "crash")
+    others = [Event("red", f"k{each % 7}", each, "work") for each in range(60)]
+    await town.publish([crash, *others])
+    await town.until_handled()
+    await town.until(lambda: len(town.record.handled("alpha", crash.name)) == 2, "once more")
+    return await ended(town, *workers), crash
+
+
+async def publisher_is_killed(town: Scene) -> Verdict:
+    """Twice, in the middle of what it publishes."""
+    producer = await town.launch("producer", "producer", rate=150.0)
+    (worker,) = await consumers(town, 1)
+    for _ in range(2):
+        await flows(town)
+        producer.kill()
+    await flows(town)
+    await town.end(producer)
+    return await ended(town, worker)

@@ -15,7 +15,7 @@ from ._schedule import DECK, Kind, without
 
 __all__ = [
     "Broker", "Given", "Hop", "OwnRedis", "behind", "is_kafka", "lease_of", "shards_of",
-    "target_of",
+    "target_of", "unsure_of",
 ]  # fmt: skip
 
 LEASE = 3.0
@@ -37,6 +37,8 @@ class Broker(Protocol):
     url: str
     ordered: bool
     """Whether the order of a key holds over all processes."""
+    unsure: float
+    """Seconds after its end within which a handling may not be acknowledged here yet."""
     deck: Mapping[Kind, int]
     """How often what is done to it and its clients, in so many faults."""
     details: Sequence[str]
@@ -72,6 +74,7 @@ class Given:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ordered = is_kafka(url) or shards_of(url) > 1
+        self.unsure = unsure_of(url)
         self.deck = without(DECK, "restart", "roll")
         self._target = target_of(url)
         if self._target is None:
@@ -153,6 +156,12 @@ def lease_of(url: str) -> float:
         return DEFAULT_LEASES.get(urlsplit(url).scheme.partition("+")[0], DEFAULT_LEASE)
     unit = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[found[2]]
     return float(found[1]) * unit
+
+
+def unsure_of(url: str) -> float:
+    """Seconds. A Kafka takes no commit of a group that is being dealt out, which waits for a member
+    that is gone until its lease has run out; all others are told of each event at once."""
+    return lease_of(url) if is_kafka(url) else 1.0
 
 
 def shards_of(url: str) -> int:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -56,3 +57,13 @@ class Consuming:
             self._journal.write("left", message.group, name, type(error).__name__)
             raise
         self._journal.write("end", message.group, name)
+        if act == "crash" and self._is_first(message.group):
+            self._die()
+
+    def _is_first(self, group: str) -> bool:
+        """Whether no process of the group has been here before."""
+        try:
+            (Path(self._settings.folder) / f"{group}.crashed").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 __all__ = ["Act", "Event", "Mix", "innocent"]
 
-Act = Literal["work", "fail", "doom", "poison"]
+Act = Literal["work", "fail", "doom", "poison", "crash"]
 """What its handler does: it works; it fails at the first attempt; it fails at each; it kills its
-process."""
+process; it kills its process once, when it is done and nobody could be told of that yet."""
 
 
 class Event(NamedTuple):
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 def innocent(act: Act) -> bool:
     """Whether it must never be a dead letter."""
-    return act in ("work", "fail")
+    return act in ("work", "fail", "crash")
 
 
 class Mix(NamedTuple):

@@ -32,6 +32,8 @@ class Expected(NamedTuple):
     """Whether the order of a key holds over all processes."""
     letters: bool = True
     """Whether the dead letters could be read."""
+    unsure: float = 1.0
+    """Seconds after its end within which a handling may not be acknowledged at the broker yet."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def judge(record: Record, expected: Expected) -> Verdict:
         inverted += len(of_group)
         if expected.ordered:
             found += [Violation("inversion", str(each), each.event) for each in of_group]
-    repeated = repeats(record, expected.lease)
+    repeated = repeats(record, expected.lease, expected.unsure)
     for group, event in repeated.unexplained:
         what = f"{group}: {event} was handled again, and no fault hit its first handling"
         found.append(Violation("duplicate", what, event))

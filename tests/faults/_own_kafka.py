@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tests.servers import KafkaCluster
 
-from ._broker import Hop
+from ._broker import Hop, unsure_of
 from ._commits import Commits
 from ._schedule import KAFKA_DECK, Kind
 
@@ -25,6 +25,7 @@ class OwnKafka:
     def __init__(self, cluster: KafkaCluster, query: str) -> None:
         self.cluster = cluster
         self.url = f"{cluster.url}{query}"
+        self.unsure = unsure_of(self.url)
         self.details: Sequence[str] = [str(each.number) for each in cluster.nodes]
         found = re.search(r"[?&]prefix=([^&]*)", query)
         self.commits: Commits | None = Commits(cluster.servers, found[1] if found else "busway.")

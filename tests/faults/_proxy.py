@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from ._wire import Cut, Line, Place, Wire
 
-__all__ = ["Place", "Proxy"]
+__all__ = ["Direction", "Place", "Proxy"]
 
 Direction = Literal["up", "down", "both"]
 

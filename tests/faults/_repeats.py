@@ -12,9 +12,6 @@ from ._record import Fault, Handling, Record
 
 __all__ = ["Repeats", "repeats"]
 
-BEFORE = 1.0
-"""Seconds: what was handled so shortly before a fault may not have been acknowledged yet."""
-
 
 @dataclass
 class Repeats:
@@ -29,15 +26,16 @@ class Repeats:
     """Group and event."""
 
 
-def repeats(record: Record, lease: float) -> Repeats:
+def repeats(record: Record, lease: float, unsure: float) -> Repeats:
     """A duplicate is explained by a fault that hit the process of the handling that began first,
     while that was in flight: while it ran, or before its acknowledgement was surely with the
-    broker. It may have ended last: a process that was stopped goes on where it stood.
+    broker, which takes ``unsure`` seconds at most. It may have ended last: a process that was
+    stopped goes on where it stood.
 
     Or it is explained by a fault from which the process of a later handling had just come back: it
     began what it had been lent before, and had not heard that the loan was lost."""
     found = Repeats()
-    faults = _Faults(record.faults, lease)
+    faults = _Faults(record.faults, lease, unsure)
     for group, events in record.handlings.items():
         for event, handlings in events.items():
             done = [each for each in handlings if each.end is not None]
@@ -58,8 +56,9 @@ def repeats(record: Record, lease: float) -> Repeats:
 class _Faults:
     """Faults by the process they hit, and by when they began."""
 
-    def __init__(self, faults: Iterable[Fault], lease: float) -> None:
+    def __init__(self, faults: Iterable[Fault], lease: float, unsure: float) -> None:
         self._lease = lease
+        self._unsure = unsure
         self._by_pid: dict[int | None, list[Fault]] = defaultdict(list)
         for fault in sorted(faults, key=lambda each: each.begin):
             self._by_pid[fault.pid].append(fault)
@@ -71,7 +70,7 @@ class _Faults:
             # What begins later than this cannot have hit it.
             last = len(faults)
             if until is not None:
-                last = bisect_left(faults, until + BEFORE, key=lambda each: each.begin)
+                last = bisect_left(faults, until + self._unsure, key=lambda each: each.begin)
             for fault in reversed(faults[:last]):
                 if fault.end + self._lease >= handling.start:
                     yield fault

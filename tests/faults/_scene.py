@@ -155,7 +155,8 @@ class Scene:
     def judge(self) -> Verdict:
         """What the oracle says of all that, and what was found beside it."""
         self.read()
-        verdict = judge(self.record, Expected(self.lease, self.ordered))
+        expected = Expected(self.lease, self.ordered, unsure=self.broker.unsure)
+        verdict = judge(self.record, expected)
         verdict.violations.extend([*self.found, *self._left()])
         return verdict
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ Place = Literal["before", "after", "amid", "delivery"]
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _PIECE = 65_536
+_HEADER = 8
+"""Bytes of an answer of Kafka that are kept so that somebody looks at the rest."""
+_TRICKLES = 1_024
+"""Bytes of a piece that trickle."""
 _LONGEST = 128
 """Bytes of a needle at most."""
 _RESET = struct.pack("ii", 1, 0)
@@ -43,7 +48,10 @@ class Line:
     latency: float = 0.0
     """Seconds that each piece waits, in both directions."""
     trickling: bool = False
-    """One byte at a time."""
+    """One byte at a time, of each piece the first ones: that is where it is said how long it is.
+    What lists all topics of a broker would take as long as a request may, on a busy machine."""
+    garbling: bool = False
+    """What the server says is not what arrives, behind the length and the number of each answer."""
     cuts: list[Cut] = field(default_factory=list[Cut])
     gates: dict[str, asyncio.Event] = field(
         default_factory=lambda: {"up": asyncio.Event(), "down": asyncio.Event()}
@@ -103,14 +111,18 @@ class Wire:
             await gate.wait()
             if self._look(way, data, sink):
                 return
+            if line.garbling and way == "down":
+                data = data[:_HEADER] + os.urandom(max(0, len(data) - _HEADER))
             if not line.trickling:
                 sink.write(data)
                 await sink.drain()
                 continue
-            for place in range(len(data)):
+            for place in range(min(len(data), _TRICKLES)):
                 sink.write(data[place : place + 1])
                 await sink.drain()
                 await asyncio.sleep(0)
+            sink.write(data[_TRICKLES:])
+            await sink.drain()
         await gate.wait()
         sink.write_eof()
 

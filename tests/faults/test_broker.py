@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults._broker import behind, lease_of, shards_of, target_of
+from tests.faults._broker import behind, lease_of, shards_of, target_of, unsure_of
 
 __all__: list[str] = []
 
@@ -46,6 +46,11 @@ def test_behind_a_proxy_a_url_keeps_everything_else() -> None:
 )
 def test_the_lease_is_what_the_url_says(url: str, seconds: float) -> None:
     assert lease_of(url) == seconds
+
+
+def test_only_kafka_may_be_told_late_what_was_handled() -> None:
+    assert unsure_of("redis://x?lease=3s") == 1.0
+    assert unsure_of("kafka://x,y?lease=3s") == 3.0
 
 
 def test_so_is_the_number_of_shards() -> None:

@@ -207,6 +207,13 @@ def test_a_duplicate_is_explained_by_what_hit_its_first_handling(
     assert found.repeats.in_flight["kill"] >= explained
 
 
+def test_where_acknowledging_may_wait_a_fault_explains_as_much_before_it() -> None:
+    record = written(f"{AGAIN}\n2.4 77 begin f1 kill p20 20\n2.4 77 done f1")
+    for unsure, found in ((1.0, ["duplicate"]), (3.0, [])):
+        violations = judge(record, Expected(LEASE, unsure=unsure)).violations
+        assert [each.kind for each in violations] == found
+
+
 def test_an_interruption_explains_what_began_while_it_lasted_and_a_lease_after() -> None:
     for begin, end, explained in ((0.1, 0.2, True), (0.1, 9.9, True)):
         text = f"{AGAIN}\n{begin} 77 begin f1 stall p20 20\n{end} 77 done f1"

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults._acts import busy, consumers, ended, flows, replaced, resumed
+from tests.faults._acts import (
+    busy,
+    consumers,
+    crashes_late,
+    ended,
+    flows,
+    publisher_is_killed,
+    replaced,
+    resumed,
+)
 from tests.faults._broker import OwnRedis
 from tests.faults._events import Event
 from tests.faults._recovery import takeovers
@@ -81,6 +90,26 @@ async def test_a_poison_event_ends_as_a_dead_letter_and_its_neighbours_are_handl
     )
     # The first time it was not alone, afterwards only its own count went up: two attempts allowed.
     assert 2 <= len(killed) <= 3
+
+
+async def test_what_was_done_when_its_process_was_killed_before_it_could_say_so_is_done_again(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """kill -9 between the end of a handler and the acknowledgement."""
+    async with scene(server, tmp_path) as town:
+        found, crash = await crashes_late(town)
+    assert found.violations == []
+    assert [each.end is not None for each in town.record.handled("alpha", crash.name)] == [True] * 2
+    assert town.record.letters["alpha"] == {}
+
+
+async def test_a_publisher_that_is_killed_leaves_what_it_was_told_is_there(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with scene(server, tmp_path) as town:
+        found = await publisher_is_killed(town)
+    assert found.violations == []
+    assert found.repeats.total == 0
 
 
 async def test_a_process_that_stood_still_for_longer_than_its_lease_does_no_harm(
