@@ -41,8 +41,9 @@ class RedisHooks(SuiteBase):
         """A transport for one test."""
         mark = "&" if "?" in url else "?"
         prefix = f"t{uuid.uuid4().hex[:8]}"
-        # As long a deadline as such a lease allows: the machines that run this are slow.
-        own = f"prefix={prefix}&lease={LEASE:g}s&timeout=650ms{self.url_options}"
+        # Nearly as long a deadline as such a lease allows: the machines that run this are slow, and
+        # what looks whether it is kept has to have its turn within a third of the lease, too.
+        own = f"prefix={prefix}&lease={LEASE:g}s&timeout=600ms{self.url_options}"
         return open_redis(f"{url}{mark}{own}")
 
     async def abandon(self, transport: Transport, feed: Feed) -> None:

@@ -18,6 +18,7 @@ from busway.middleware import DONE, NEW, Busy, Claim, DedupeKey, DedupeStore
 from busway_redis import RedisDedupe
 from tests.facts import Seen, quick, until, up
 from tests.servers import RedisCluster, RedisServer
+from tests.servers.plugin import started_or_skip
 
 __all__: list[str] = []
 
@@ -152,17 +153,18 @@ async def test_each_prefix_remembers_for_itself(pair: Pair, redis_server: RedisS
         assert await other.claim(KEY, "a", LONG) == NEW
 
 
-async def test_a_server_that_was_restarted_still_knows(own_redis: RedisServer) -> None:
+async def test_a_server_that_was_restarted_still_knows() -> None:
     """And its scripts are given to it again."""
-    made = Pair(own_redis.url)
-    async with made.one, made.two:
-        await made.one.claim(KEY, "a", LONG)
-        await made.one.done(KEY, "a", None)
-        await anyio.to_thread.run_sync(own_redis.kill)
-        await anyio.to_thread.run_sync(own_redis.start)
-        with anyio.fail_after(10):
-            assert await _insist(made.one) == DONE
-            assert await made.two.claim(("billing", "e-2"), "b", LONG) == NEW
+    with started_or_skip(lambda: RedisServer(fsync="always")) as server:
+        made = Pair(server.url)
+        async with made.one, made.two:
+            await made.one.claim(KEY, "a", LONG)
+            await made.one.done(KEY, "a", None)
+            await anyio.to_thread.run_sync(server.kill)
+            await anyio.to_thread.run_sync(server.start)
+            with anyio.fail_after(10):
+                assert await _insist(made.one) == DONE
+                assert await made.two.claim(("billing", "e-2"), "b", LONG) == NEW
 
 
 async def _insist(store: RedisDedupe) -> Claim:

@@ -55,6 +55,8 @@ class ClusterHooks(RedisHooks):
         finally:
             for server in self.cluster.servers:
                 await anyio.to_thread.run_sync(server.resume)
+            # What stood still is taken for dead by the others, until they have heard of it again.
+            await anyio.to_thread.run_sync(self.cluster.wait_until_whole)
 
 
 class TestCluster(ClusterHooks, TransportSuite):

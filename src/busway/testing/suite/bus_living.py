@@ -108,8 +108,8 @@ class Sharing(BusSuiteBase):
 
         bus.add(handle, town.topic, group=town.group("billing"))
         async with bus:
-            # A channel that is made first may take longer than the delay.
-            await town.publish(bus, ["before"], key="k")
+            # What is made first, a channel or where what is delayed waits, may take longer.
+            await town.publish(bus, ["before"], key="k", delay=0.2)
             await seen.count(1)
             began = anyio.current_time()
             await town.publish(bus, ["later"], key="k", delay=0.2)
