@@ -179,4 +179,18 @@ MUTANTS = [
         f"{TESTS}/test_joining.py"
         "::test_who_leaves_while_the_broker_gives_it_a_name_leaves_by_that_name",
     ),
+    _mutant(
+        "what may have had an owner that died is no run",
+        "_lending.py",
+        "        if tenure.suspect_below and tenure.suspects:\n            return None\n",
+        "",
+        f"{TESTS}/test_lending.py::test_what_an_earlier_owner_may_have_had_is_no_run",
+    ),
+    _mutant(
+        "a request is lent by itself",
+        "_lending.py",
+        " or any(map(_reply_to, events))",
+        "",
+        f"{TESTS}/test_lending.py",
+    ),
 ]

@@ -11,14 +11,19 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["CORE", "Mutant", "compiled", "outcome_of"]
+__all__ = ["CORE", "TESTS_FAILED", "Mutant", "compiled", "outcome_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Seconds. No test takes a tenth of it when nothing is wrong.
 PATIENCE = 15
 
-NOTHING_COLLECTED = 5  # pytest's exit status
+# Seconds for a run of them: for what takes the alarm of the one test for something else.
+LONGEST = 100
+
+# Of pytest's exit statuses, of which 2 and more are errors.
+TESTS_FAILED = 1
+NOTHING_COLLECTED = 5
 
 
 CORE = "src/busway"
@@ -84,10 +89,13 @@ def outcome_of(mutant: Mutant, packages: Path, folder: Path) -> tuple[int, str]:
     # What waits for something that the mutant never does is ended soon: that is noticed, too.
     # Only while a test runs: in the middle of a report, the alarm would be an error of pytest's.
     words = ["-x", where, f"--timeout={PATIENCE}", "-o", "timeout_func_only=true"]
-    words += ["-o", f"faulthandler_timeout={2 * PATIENCE}"]
+    words += ["-p", "tests.mutants.unshrunk"]
     if expression:
         words += ["-k", expression]
-    ran = _pytest(ROOT, source, *words)
+    try:
+        ran = _pytest(ROOT, source, *words)
+    except subprocess.TimeoutExpired as error:
+        return TESTS_FAILED, f"ended after {error.timeout:.0f} s: {error.stdout!r}"
     return ran.returncode, ran.stdout + ran.stderr
 
 
@@ -102,6 +110,6 @@ def _pytest(
         env={**kept, **own},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=LONGEST,
         check=False,
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 
 from .core import MUTANTS
-from .mutant import Mutant
+from .mutant import TESTS_FAILED, Mutant
 from .outcomes import Outcomes, outcomes
 
 __all__ = ["outcomes"]
 
 # In its turn: several run side by side.
 pytestmark = pytest.mark.timeout(150)
-
-TESTS_FAILED = 1  # pytest's exit status; 2 and more are errors, 5 is nothing collected
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.promise)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers import RedisServer
 
-from .mutant import Mutant
+from .mutant import TESTS_FAILED, Mutant
 from .outcomes import Outcomes, outcomes
 from .redis import MUTANTS
 
@@ -14,8 +14,6 @@ __all__ = ["outcomes"]
 
 # In its turn: several run side by side.
 pytestmark = pytest.mark.timeout(150)
-
-TESTS_FAILED = 1  # pytest's exit status; 2 and more are errors, 5 is nothing collected
 
 
 @pytest.fixture(scope="module", autouse=True)
