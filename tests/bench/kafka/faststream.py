@@ -20,7 +20,7 @@ from tests.bench.kafka import raw
 from tests.bench.kafka.place import place
 from tests.bench.measure import quiet_heap
 
-__all__ = ["consume", "consume_batches", "latency"]
+__all__ = ["consume", "consume_batches", "consume_surely", "latency"]
 
 BATCH = 500
 
@@ -51,8 +51,7 @@ async def _consume(url: str, count: int, watch: Stopwatch, handle: Any, **option
     return watch.seconds_each
 
 
-async def consume(url: str, count: int) -> float:
-    """One call of the handler for each event."""
+async def _one_by_one(url: str, count: int, policy: AckPolicy) -> float:
     watch = Stopwatch(count // 10, count)
 
     async def handle(event: dict[str, Any]) -> None:
@@ -60,7 +59,17 @@ async def consume(url: str, count: int) -> float:
         if watch.handled == watch.next:
             watch.mark()
 
-    return await _consume(url, count, watch, handle, ack_policy=AckPolicy.ACK_FIRST)
+    return await _consume(url, count, watch, handle, ack_policy=policy)
+
+
+async def consume(url: str, count: int) -> float:
+    """One call of the handler for each event."""
+    return await _one_by_one(url, count, AckPolicy.ACK_FIRST)
+
+
+async def consume_surely(url: str, count: int) -> float:
+    """The same at least once: each is committed when its handler has returned."""
+    return await _one_by_one(url, count, AckPolicy.NACK_ON_ERROR)
 
 
 async def consume_batches(url: str, count: int) -> float:

@@ -24,10 +24,15 @@ Case = tuple[str, list[Run], tuple[Aim, ...]]
 def from_tasks(tasks: int, goal: Goal) -> Case:
     runs = [
         Run(RAW, partial(raw.publish_tasks, tasks=tasks)),
+        Run(f"{RAW}, documents", partial(raw.publish_tasks_documents, tasks=tasks)),
         Run(f"{RAW}, 256 KiB", partial(raw.publish_tasks_tuned, tasks=tasks)),
         Run("Busway", partial(busway.publish_tasks, make=keyed, tasks=tasks)),
     ]
-    return f"publish, {tasks:,} tasks", runs, (("Busway", RAW, goal),)
+    return (
+        f"publish, {tasks:,} tasks",
+        runs,
+        (("Busway", RAW, goal), ("Busway", f"{RAW}, documents", None)),
+    )
 
 
 def cases() -> list[Case]:
@@ -38,11 +43,15 @@ def cases() -> list[Case]:
             "publish, many at once",
             [
                 Run(SENT, raw.send),
+                Run(f"{SENT}, documents", raw.send_documents),
                 Run(f"{SENT}, 256 KiB", raw.send_tuned),
                 Run("aiokafka send_batch, 1,000", raw.batches),
                 Run("Busway publish_many", partial(busway.publish_many, make=keyed)),
             ],
-            (("Busway publish_many", SENT, Goal(2.0, at_least=True, floor=1.0)),),
+            (
+                ("Busway publish_many", SENT, Goal(2.0, at_least=True, floor=1.0)),
+                ("Busway publish_many", f"{SENT}, documents", None),
+            ),
         ),
         (
             "publish, one task",

@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -27,8 +29,10 @@ __all__ = [
     "packed",
     "publish",
     "publish_tasks",
+    "publish_tasks_documents",
     "publish_tasks_tuned",
     "send",
+    "send_documents",
     "send_tuned",
 ]
 
@@ -50,6 +54,9 @@ class Document(msgspec.Struct):
     time: str
     data: Item
     subject: str | None = None
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"
+    partitionkey: str | None = None
 
 
 _decoder = msgspec.json.Decoder(Document)
@@ -58,6 +65,14 @@ _decoder = msgspec.json.Decoder(Document)
 def packed(events: Sequence[Keyed]) -> list[tuple[bytes, bytes]]:
     """Keys and values, made beforehand."""
     return [(str(each.number).encode(), msgspec.json.encode(each)) for each in events]
+
+
+def document(each: Keyed) -> tuple[bytes, bytes]:
+    """Key and value of the same document that Busway writes."""
+    key = str(each.number)
+    moment = datetime.now(UTC).isoformat()
+    made = Document(str(uuid4()), "bench", "bench.counted", moment, each, key, partitionkey=key)
+    return key.encode(), msgspec.json.encode(made)
 
 
 @asynccontextmanager
@@ -180,6 +195,25 @@ async def publish_tasks(url: str, count: int, tasks: int, **options: Any) -> flo
         return (perf_counter() - started) / count
 
 
+async def publish_tasks_documents(url: str, count: int, tasks: int) -> float:
+    """The same, where each makes and encodes the document of its event."""
+    events = keyed(count)
+
+    async def work(writer: Any, topic: str, first: int) -> None:
+        for each in events[first::tasks]:
+            key, value = document(each)
+            await writer.send_and_wait(topic, value, key)
+
+    async with producer(url) as (writer, topic):
+        await warm(writer, topic)
+        quiet_heap()
+        started = perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for first in range(tasks):
+                group.create_task(work(writer, topic, first))
+        return (perf_counter() - started) / count
+
+
 async def publish_tasks_tuned(url: str, count: int, tasks: int) -> float:
     return await publish_tasks(url, count, tasks, **TUNED)
 
@@ -196,6 +230,22 @@ async def send(url: str, count: int, **options: Any) -> float:
                 await writer.send(topic, value, key)
                 for key, value in payloads[start : start + MANY]
             ]
+            await asyncio.gather(*futures)
+        return (perf_counter() - started) / count
+
+
+async def send_documents(url: str, count: int) -> float:
+    """The same, where each makes and encodes the document of its event."""
+    events = keyed(count)
+    async with producer(url) as (writer, topic):
+        await warm(writer, topic)
+        quiet_heap()
+        started = perf_counter()
+        for start in range(0, count, MANY):
+            futures: list[Any] = []
+            for each in events[start : start + MANY]:
+                key, value = document(each)
+                futures.append(await writer.send(topic, value, key))
             await asyncio.gather(*futures)
         return (perf_counter() - started) / count
 

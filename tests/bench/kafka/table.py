@@ -13,9 +13,10 @@ NOTE = (
     "keys. aiokafka is idempotent and awaits all replicas, with everything else as it comes; the "
     "raw loop is getmany(max_records=500) that decodes with msgspec the envelopes that Busway "
     "wrote, calls no handler, and commits every 100 ms. Raw publishers send bytes made beforehand, "
-    "without an envelope. FastStream commits before it calls its handler (ACK_FIRST), but in "
-    "batches. Busway keeps the order of keys, and commits watermarks. A run that loses an event "
-    "does not end."
+    "without an envelope, which are half as long; where documents are named, they make and encode "
+    "the envelopes that Busway writes. FastStream commits before it calls its handler (ACK_FIRST), "
+    "but in batches. Busway keeps the order of keys, and commits watermarks. A run that loses an "
+    "event does not end."
 )
 
 
