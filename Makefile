@@ -15,18 +15,19 @@ CHAOS_ARGS ?=
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 LOWEST := .venv-lowest
-# Two of them: what is timed in a test has to have some of the processor.
-CORE := -n 2 --ignore=tests/faults --ignore=tests/mutants tests
+# Three of them: half of what each does is wait. More, and what is timed in a test would have too little
+# of the processor.
+CORE := -n 3 --ignore=tests/faults --ignore=tests/mutants --ignore=tests/servers tests
 # One process: it runs them side by side itself, and each of two would run them all.
 MUTANTS := tests/mutants
-# These wait for servers most of their time: three processes, each with servers of its own.
+# These wait for servers most of their time: four processes, each with servers of its own.
 # In this order: the files of faults are few tests that take long, and what is begun last is waited for.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder tests/faults adapters
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder tests/faults adapters
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-kafka demo-redis test test-cluster test-lowest check lint format-check types mypy pyright layers \
-	links docs-strict sizes format bench fuzz chaos docs serve lock clean
+.PHONY: help venv servers demo demo-kafka demo-redis test test-cluster test-faststream \
+	test-lowest test-servers check lint format-check types mypy pyright layers links docs-strict sizes format bench fuzz chaos docs serve lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -40,6 +41,11 @@ $(STAMP): pyproject.toml $(ADAPTERS) constraints.txt tools/make_venv.py tools/ne
 
 venv: $(STAMP) ## Make or refresh the virtual environment
 
+servers: $(STAMP) ## Install what the tests need beside Python, where that is possible
+	@sh tools/need_redis.sh
+	@sh tools/need_chromium.sh
+	@sh tools/need_kafka.sh "$(PY)"
+
 demo: $(STAMP) ## 27,004 real flights through the bus (URL=redis://... ARGS="--limit 1000")
 	$(PY) -m examples.flights $(if $(URL),--url '$(URL)') $(ARGS)
 
@@ -51,9 +57,7 @@ demo-kafka: $(STAMP) ## The same over Kafka, on a broker of its own
 	@sh tools/need_kafka.sh $(PY)
 	$(PY) tools/with_kafka.py $(PY) -m examples.flights $(ARGS)
 
-test: $(STAMP) ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
-	@sh tools/need_redis.sh
-	@sh tools/need_kafka.sh "$(PY)"
+test: servers ## Run the tests on asyncio and trio (TEST_ARGS="-k patterns")
 ifeq ($(strip $(TEST_ARGS)),)
 	$(PY) -m pytest $(CORE)
 	$(PY) -m pytest $(MUTANTS)
@@ -66,6 +70,7 @@ test-lowest: ## Run the tests with the oldest dependencies that are allowed
 	@sh tools/need_python.sh "$(PYTHON)"
 	@"$(PYTHON)" tools/make_venv.py --lowest "$(LOWEST)"
 	@sh tools/need_redis.sh
+	@sh tools/need_chromium.sh
 	@sh tools/need_kafka.sh "$(LOWEST)/bin/python"
 	$(LOWEST)/bin/python -m pytest $(CORE) --ignore=tests/test_types.py
 	$(LOWEST)/bin/python -m pytest $(MUTANTS)
@@ -74,6 +79,12 @@ test-lowest: ## Run the tests with the oldest dependencies that are allowed
 test-cluster: $(STAMP) ## Run the suite on three Kafka brokers, too
 	@sh tools/need_kafka.sh "$(PY)"
 	BUSWAY_TEST_CLUSTER=1 $(PY) -m pytest adapters/kafka/tests/test_suite_cluster.py
+
+test-servers: servers ## Run the tests of what starts and ends the servers for the others
+	$(PY) -m pytest tests/servers
+
+test-faststream: $(STAMP) ## Run the tests of BusBroker with every FastStream it works with
+	$(PY) tools/test_faststream.py $(TEST_ARGS)
 
 check: lint format-check types layers links docs-strict sizes ## Lint, format, types, layers, dead links
 	@echo "check: all good"
@@ -131,4 +142,4 @@ lock: ## Write constraints.txt anew, with the newest versions
 	@"$(PYTHON)" tools/lock.py
 
 clean: ## Remove everything that these targets made
-	rm -rf .venv .venv-lowest site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-faststream .venv-lowest site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,9 +21,10 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 FLOORS: list[set[str]] = [
     {"testing"},
     {"__init__"},
-    {"_relay", "_carrier"},
+    {"_relay", "_carrier", "asgi"},
     {"_bus"},
-    {"_living", "_publishing", "_subscribing"},
+    {"_catalogue", "_describing", "_living", "_publishing", "_subscribing"},
+    {"_lifespan"},
     {"_parts"},
     {"_actor", "_agreement", "_composing", "_drain", "_emit", "_group", "_groups", "_host", "_live"}
     | {"_inside", "_publisher", "_reports", "_request", "_sealing", "_settings", "_spec"}
@@ -45,8 +46,19 @@ FLOORS: list[set[str]] = [
     },
     {"_blame", "_insist", "_settle", "_lanes", "_handling", "_routes", "_runtime"},
     {"_verdict", "_routing", "_channels", "_convert", "_declared", "_declaring", "_handlers"}
+    | {"_asyncapi", "_components", "_schemas"}
     | {"_event_of", "_limited", "middleware", "codec", "memory"},
-    {"_context", "_fields", "_letter", "_options", "_patterns", "_replies", "_run"}
+    {
+        "_context",
+        "_fields",
+        "_letter",
+        "_options",
+        "_patterns",
+        "_pydantic",
+        "_replies",
+        "_run",
+        "_typeddict",
+    }
     | {"_segments", "_topics", "_trie"},
     {"transport"},
     {"message"},
@@ -55,6 +67,7 @@ FLOORS: list[set[str]] = [
 ]
 
 DOORS = {"busway", "busway.transport", "busway.testing", "busway.middleware", "busway.codec"}
+DOORS |= {"busway.asgi"}
 # What adapters share that is no part of the contract.
 DOORS |= {"busway.transport.options"}
 # Rooms behind the doors: named without an underscore, reached through a door.
@@ -63,8 +76,9 @@ REACHED = {"busway.errors", "busway.message"}
 ADAPTERS = {"busway.memory"}
 
 DEPENDENCIES = {"anyio", "msgspec"}
-# What a room may import beside them. Only a program that runs on trio gets to the import of it.
-BESIDE = {"_background": {"trio"}, "testing": {"pytest", "trio"}}
+# What a room may import beside them. Only a program that runs on trio gets to the import of it, and
+# only one that has models of pydantic to that.
+BESIDE = {"_background": {"trio"}, "_pydantic": {"pydantic"}, "testing": {"pytest", "trio"}}
 
 
 def modules() -> dict[str, Path]:
