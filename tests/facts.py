@@ -10,8 +10,10 @@ import anyio
 import anyio.lowlevel
 
 from busway import Backoff, Bus, Message, Retry
+from busway.testing import Flaky
 
 __all__ = [
+    "LEASE",
     "PATIENCE",
     "LeapingClock",
     "Seen",
@@ -19,6 +21,7 @@ __all__ = [
     "noting",
     "quick",
     "stopped_in_mid_handler",
+    "thirds",
     "turns",
     "until",
     "up",
@@ -135,6 +138,18 @@ class LeapingClock:
     async def _end(self, event: anyio.Event, scope: anyio.CancelScope) -> None:
         await event.wait()
         scope.cancel()
+
+
+LEASE = 30.0
+"""Seconds by a ``LeapingClock``: no loan ends because the machine stood still for a moment."""
+
+
+async def thirds(clock: LeapingClock, transport: Flaky, count: int) -> None:
+    """Let so many thirds of a lease pass, each when its loans were asked to be prolonged."""
+    for _ in range(count):
+        before = transport.calls["extend"]
+        clock.leap(LEASE / 3)
+        await until(lambda: transport.calls["extend"] > before)  # noqa: B023
 
 
 async def turns() -> None:

@@ -13,7 +13,7 @@ from busway.errors import HandlerError, OptionError
 from busway.memory import MemoryTransport
 from busway.middleware import MemoryStore
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import LeapingClock, Seen, letters, quick, turns, until, up
+from tests.facts import LEASE, LeapingClock, Seen, letters, quick, thirds, turns, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -187,8 +187,9 @@ async def test_a_batch_that_is_cancelled_has_neither_failed_nor_succeeded() -> N
 
 
 async def test_heartbeats_keep_what_is_collected_and_what_is_handled() -> None:
-    transport = Flaky(MemoryTransport(lease=0.2))
-    bus, seen, leave = Bus(transport), Seen(), anyio.Event()
+    clock = LeapingClock()
+    transport = Flaky(MemoryTransport(lease=LEASE))
+    bus, seen, leave = Bus(transport, clock=clock), Seen(), anyio.Event()
 
     @bus.subscribe("a.b", group="g", batch=Batch(2, within=3600))
     async def handle(data: list[Any], messages: list[Message[Any]]) -> None:
@@ -198,11 +199,10 @@ async def test_heartbeats_keep_what_is_collected_and_what_is_handled() -> None:
 
     async with up(bus):
         await bus.publish("a.b", 1)
-        await until(lambda: transport.calls["extend"] >= 5)
+        await thirds(clock, transport, 5)
         await bus.publish("a.b", 2)
         await seen.count(1)
-        before = transport.calls["extend"]
-        await until(lambda: transport.calls["extend"] >= before + 5)
+        await thirds(clock, transport, 5)
         leave.set()
         await bus.drain()
     assert seen.items == [[1, 2]]

@@ -17,7 +17,18 @@ from busway import Bus, Message
 from busway.errors import TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import PATIENCE, LeapingClock, Seen, letters, noting, quick, turns, until
+from tests.facts import (
+    LEASE,
+    PATIENCE,
+    LeapingClock,
+    Seen,
+    letters,
+    noting,
+    quick,
+    thirds,
+    turns,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -316,8 +327,10 @@ async def test_a_time_out_is_a_failed_attempt() -> None:
 
 
 async def test_a_heartbeat_keeps_the_loan_of_a_long_handler() -> None:
-    transport = Flaky(MemoryTransport(lease=0.2))
-    one, two = Bus(transport, service="s"), Bus(transport, service="s")
+    clock = LeapingClock()
+    transport = Flaky(MemoryTransport(lease=LEASE))
+    one = Bus(transport, service="s", clock=clock)
+    two = Bus(transport, service="s", clock=clock)
     seen, leave = Seen(), anyio.Event()
 
     async def handle(data: Any, message: Message[Any]) -> None:
@@ -330,7 +343,8 @@ async def test_a_heartbeat_keeps_the_loan_of_a_long_handler() -> None:
     with anyio.fail_after(PATIENCE):
         async with one, two:
             await one.publish("a.b", 1)
-            await until(lambda: transport.calls["extend"] >= 6)  # twice the lease
+            await seen.count(1)
+            await thirds(clock, transport, 6)
             leave.set()
             await one.drain()
             await two.drain()

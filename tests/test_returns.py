@@ -12,7 +12,16 @@ from busway import Bus
 from busway.errors import TransportError
 from busway.memory import MemoryTransport
 from busway.testing import Flaky, PartitionedLog
-from tests.facts import Seen, quick, stopped_in_mid_handler, until, up
+from tests.facts import (
+    LEASE,
+    LeapingClock,
+    Seen,
+    quick,
+    stopped_in_mid_handler,
+    thirds,
+    until,
+    up,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -94,8 +103,9 @@ async def test_it_is_said_once_that_something_cannot_be_given_back(
 
 async def test_what_cannot_be_given_back_is_prolonged_and_not_handled_by_another() -> None:
     """Else it would come to another member when its lease ends, beside what is younger here."""
-    transport = Flaky(MemoryTransport(lease=0.3))
-    bus = Bus(transport, retry=quick(1))
+    clock = LeapingClock()
+    transport = Flaky(MemoryTransport(lease=LEASE))
+    bus = Bus(transport, retry=quick(1), clock=clock)
     failing = Failing(bus)
     transport.fail("move", error=REFUSED)
     transport.fail("release", times=math.inf)
@@ -103,8 +113,7 @@ async def test_what_cannot_be_given_back_is_prolonged_and_not_handled_by_another
         await bus.publish("a.b", 0, key="k")
         await bus.publish("a.b", 1, key="k")
         await until(lambda: transport.calls["release"] > 0)
-        before = transport.calls["extend"]
-        await until(lambda: transport.calls["extend"] > before + 12)
+        await thirds(clock, transport, 12)
         assert failing.seen.items == [0]
         transport.heal()
         await bus.drain()
