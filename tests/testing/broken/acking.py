@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio.lowlevel
 import msgspec
 
 from busway.errors import TransportError
+from busway.message import Envelope
 from busway.testing._member import LogFeed
 from busway.testing._records import Record
-from busway.transport import Delivery
+from busway.transport import Delivery, Fresh
 
 from ._broken import BrokenLog
 
 __all__ = [
     "AckForgetsWhenCancelled",
+    "AckOfARunMissesItsEnd",
     "AckOfOneGroupIsAckOfAll",
     "AckRaisesWhenLate",
     "AckRaisesWhenTwice",
@@ -24,6 +26,7 @@ __all__ = [
     "CommitsThePosition",
     "CountsAReleaseAsADelivery",
     "DoesNotWaitForWhatRuns",
+    "ForgetsWhereInARunItWas",
     "NeverAcks",
     "ReleaseBeginsAnew",
     "ReleaseBringsBackWhatIsDone",
@@ -45,6 +48,42 @@ class NeverAcks(BrokenLog):
         async def ack(self, deliveries: Sequence[Delivery], /) -> int:
             await anyio.lowlevel.checkpoint()
             return 0
+
+
+class AckOfARunMissesItsEnd(BrokenLog):
+    caught_by = ("test_many_come_in_order_and_are_finished_as_they_came",)
+
+    class feed_type(LogFeed):
+        async def receive(self, limit: int, /) -> Sequence[Delivery]:
+            return _run_of(await super().receive(limit), lambda place: place)
+
+        async def ack(self, deliveries: Sequence[Delivery], /) -> int:
+            return await super().ack(deliveries[: len(deliveries) - (type(deliveries) is Fresh)])
+
+
+class ForgetsWhereInARunItWas(BrokenLog):
+    caught_by = (
+        "test_of_many_some_are_finished_and_the_others_come_again_in_order",
+        "test_of_many_those_that_nobody_finished_come_to_the_next_member",
+    )
+
+    class feed_type(LogFeed):
+        async def receive(self, limit: int, /) -> Sequence[Delivery]:
+            return _run_of(await super().receive(limit), lambda _: 0)
+
+
+def _run_of(deliveries: Sequence[Delivery], of: Callable[[int], int]) -> Sequence[Delivery]:
+    """The same as a run, where the receipt of each is that of the place that ``of`` says."""
+    events = [each.content for each in deliveries if isinstance(each.content, Envelope)]
+    if len(events) < 2 or any(each.attempt > 1 for each in deliveries):
+        return deliveries
+    first = deliveries[0]
+    return Fresh(
+        events,
+        lambda _: first.channel,
+        loan=first.loan,
+        receipt_of=lambda place: deliveries[of(place)].receipt,
+    )
 
 
 class AckTellsWhenTheNextComes(BrokenLog):

@@ -1,4 +1,4 @@
-"""Being a member of a group: joining, leading when one is told to, heartbeats, leaving."""
+"""Being a member of a group: joining, heartbeats, making way, leaving."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from aiokafka.protocol.group import (
     HeartbeatRequest,
     JoinGroupRequest,
     LeaveGroupRequest,
-    MemberAssignment,
     ProtocolMetadata,
     SyncGroupRequest,
 )
 
 from busway import TransportError
 
-from ._assigning import Claim, Unit, assigned
+from ._assigning import Claim, Unit
 from ._catalogue import Catalogue
 from ._client import Client
 from ._errors import Refused
+from ._leading import claims_in, dealt_out, units_in
 from ._options import Options
 
-__all__ = ["Holder", "Membership", "claims_in"]
+__all__ = ["Holder", "Membership"]
 
 _log = logging.getLogger("busway.kafka")
 
@@ -37,7 +37,6 @@ _NAMED = 79
 _NOT_A_MEMBER = frozenset({25, 82})
 _AT_ONCE = 2
 """Tries to join that need no wait between: the broker gives a name first, or others came, too."""
-_HEARSAY = (0.02, 0.1, 0.3)
 _FIRST_BEAT = 0.05
 """Seconds, twice as long each time. One round seldom comes alone: who lets go of something joins
 again, and nobody has it until all others have heard of that."""
@@ -188,7 +187,7 @@ class Membership:
             return None
         self._check(said.error_code, "joining")
         self.member_id, self.generation = said.member_id, said.generation_id
-        claims = {each[0]: _claim(each[-1]) for each in said.members}
+        claims = {each[0]: claims_in(each[-1]) for each in said.members}
         return self.generation, said.leader_id == said.member_id, claims
 
     def _check(self, code: int, what: str) -> None:
@@ -202,11 +201,7 @@ class Membership:
         generation, leads, claims = said
         plan: list[tuple[str, bytes]] = []
         if leads:
-            channels = {channel for claim in claims.values() for channel in claim.channels}
-            widths = await self._widths(channels)
-            self._catalogue.dealt(widths)
-            dealt = assigned(claims, widths, self._catalogue.events_of(channels))
-            plan = [(member, self._assignment(units)) for member, units in dealt.items()]
+            plan = await dealt_out(self._client, self._catalogue, claims)
         began = time.monotonic()
         request = SyncGroupRequest(self._group, generation, self.member_id, self._instance, plan)
         patience = self._options.lease + self._client.timeout
@@ -221,29 +216,10 @@ class Membership:
             self._joined_at = began
         self._answered = began
         self.rebalances += 1
-        units = _units(answer.member_assignment)
+        units = units_in(answer.member_assignment)
         await self._holder.given(units, generation, began)
         self.joined.set()
         return True
-
-    async def _widths(self, channels: set[str]) -> Mapping[str, int]:
-        """Brokers hear of a new topic one after another: who claims a channel may have asked one
-        that knew it already."""
-        for pause in _HEARSAY:
-            await self._client.refresh()
-            widths = self._catalogue.widths(channels)
-            if all(widths.values()):
-                return widths
-            await asyncio.sleep(pause)
-        await self._client.refresh()
-        return self._catalogue.widths(channels)
-
-    def _assignment(self, units: list[Unit]) -> bytes:
-        """With the topics, for who looks with Kafka's tools; what counts are the units."""
-        places = self._catalogue.places(units)
-        about = Claim(owned=tuple(units)).data()
-        encoded: bytes = MemberAssignment(0, places, about).encode()
-        return encoded
 
     # --- staying
 
@@ -307,22 +283,3 @@ class Membership:
         if not self.member_id and self._asking is not None:
             self.member_id = (await asyncio.shield(self._asking)).member_id
         return self.member_id
-
-
-def claims_in(metadata: bytes | None) -> Claim:
-    """What a member said of itself, as the broker keeps it."""
-    return _claim(metadata)
-
-
-def _claim(metadata: bytes | None) -> Claim:
-    if not metadata:
-        return Claim()
-    said: Any = ProtocolMetadata.decode(metadata)
-    return Claim.of(said.user_data)
-
-
-def _units(assignment: bytes | None) -> list[Unit]:
-    if not assignment:
-        return []
-    said: Any = MemberAssignment.decode(assignment)
-    return list(Claim.of(said.user_data).owned)

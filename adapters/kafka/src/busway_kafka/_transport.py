@@ -29,7 +29,7 @@ from ._client import Client
 from ._coordinating import metadata_of
 from ._deferring import Early
 from ._feed import KafkaFeed
-from ._membership import claims_in
+from ._leading import claims_in
 from ._names import Names
 from ._numbers import Numbers, PartitionState, partitions_of
 from ._options import COMPRESSIONS, Options

@@ -19,6 +19,7 @@ from .handing_over import HandingOver
 from .lifecycle import Crowd, Lifecycle
 from .live import LivePower
 from .local_powers import LocalPowers
+from .many import Many
 from .members import Members
 from .power_deadlines import PowerDeadlines
 from .powers import Powers
@@ -46,6 +47,7 @@ class TransportSuite(
     Receiving,
     Acking,
     Releasing,
+    Many,
     Groups,
     Members,
     Fences,

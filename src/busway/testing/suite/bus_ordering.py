@@ -16,6 +16,9 @@ from ._town import Town, quickly
 
 __all__ = ["Ordering", "Room"]
 
+_MANY = 100
+_FAILING = 41
+
 
 class Ordering(BusSuiteBase):
     async def test_events_of_a_key_are_handled_in_order_whatever_each_takes(
@@ -42,6 +45,32 @@ class Ordering(BusSuiteBase):
         for key in range(5):
             order = [n for k, n in seen.items if k == f"k{key}"]
             assert order == sorted(order), f"k{key}: {order}"
+
+    async def test_one_that_fails_amid_many_does_not_mix_up_its_key(self, town: Town) -> None:
+        """They wait together when the handler begins, so that a transport may lend them as one."""
+        seen, gate, failed = town.seen(), anyio.Event(), False
+
+        async def handle(data: Any) -> None:
+            nonlocal failed
+            await gate.wait()
+            seen.add(data)
+            if data == _FAILING and not failed:
+                failed = True
+                raise ValueError("once")
+
+        bus = town.bus(retry=quickly())
+        bus.add(handle, town.topic, group=town.group("billing"))
+        async with bus:
+            await bus.publish_many(
+                bus.envelope(town.topic, n, key=f"k{n % 2}") for n in range(_MANY)
+            )
+            gate.set()
+            await seen.count(_MANY + 1)
+            await bus.drain()
+        for key in (0, 1):
+            came = [n for n in seen.items if n % 2 == key]
+            repeated = [_FAILING] if key == _FAILING % 2 else []
+            assert came == sorted([*range(key, _MANY, 2), *repeated]), f"k{key}: {came}"
 
     async def test_two_events_of_one_key_never_run_side_by_side(self, town: Town) -> None:
         seen = town.seen()
