@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
@@ -270,3 +271,25 @@ async def test_whose_name_may_be_what_is_refused_goes_on_under_another(
     assert await write(producer, b"c") == [WRITTEN]
     (first, *_), (last, *_) = broker.seen[0], broker.seen[-1]
     assert (last != first) is another
+
+
+def test_a_deadline_counts_on_a_second_event_loop(broker: Broker) -> None:
+    """A transport may be entered again, on the loop of another ``asyncio.run``."""
+    client: Any = broker
+    producer = Producer(client)
+
+    async def say_goodbye() -> list[object]:
+        outcomes = await write(producer, b"a", within=1.0)
+        await producer.close()
+        return outcomes
+
+    async def wait() -> list[object]:
+        with anyio.fail_after(10):
+            outcomes = await write(producer, b"b", within=1.0)
+        await producer.close()
+        return outcomes
+
+    assert asyncio.run(say_goodbye()) == [WRITTEN]
+    broker.lead = None
+    [outcome] = asyncio.run(wait())
+    assert isinstance(outcome, NotWritten)

@@ -35,6 +35,8 @@ class Deadlines:
     """A timer of one's own for each wait costs more than all else of a wait."""
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Asked for once: before Python 3.12 each time is a call of the system's ``getpid``."""
         self._open: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._fires = math.inf
@@ -42,7 +44,9 @@ class Deadlines:
     def begin(self, until: float, left: int = 1) -> Waiting:
         """Waits for so many answers, until then (of ``time.monotonic``) at the longest. Whoever
         began calls ``end``, whatever came of it."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         waiting = Waiting(loop.create_future(), left, until)
         self._open.add(waiting)
         if until < self._fires:
@@ -52,6 +56,12 @@ class Deadlines:
     def end(self, waiting: Waiting) -> None:
         """Nobody waits for it any more."""
         self._open.discard(waiting)
+
+    def close(self) -> None:
+        """All of them have their answers. Who begins after this may be on another event loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop, self._timer, self._fires = None, None, math.inf
 
     def _arm(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
         if self._timer is not None:

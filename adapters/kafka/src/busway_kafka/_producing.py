@@ -51,6 +51,7 @@ class Producer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._partitions.close(TransportError("the transport was closed"))
+        self._deadlines.close()
 
     async def write(self, entries: Sequence[Entry], until: float) -> list[Outcome]:
         """What became of each, by ``until`` (of ``time.monotonic``)."""
