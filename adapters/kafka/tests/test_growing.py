@@ -10,7 +10,7 @@ import anyio
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from busway import Bus
+from busway import Backoff, Bus, Message, Retry
 from busway_kafka import KafkaTransport, open_kafka
 from busway_kafka._murmur import partition_of
 from busway_kafka._reading import ends_of
@@ -97,3 +97,30 @@ async def test_what_lies_in_partitions_that_were_added_is_read_from_its_beginnin
             while len(set(seen)) < 20:
                 await anyio.sleep(0.01)
             assert len(await filled(transport, topic)) == 4
+
+
+async def test_what_fails_in_a_partition_that_was_added_is_tried_again(kafka_url: str) -> None:
+    """Its retry topic was made when its channel was narrow."""
+    transport = opened(kafka_url)
+    topic, tried = f"{transport.options.prefix}order", list[tuple[int, int]]()
+    soon = Retry(attempts=3, in_place=0.0, backoff=Backoff(first=0.05, cap=0.05, jitter="none"))
+    bus = Bus(transport, service="shop", retry=soon)
+
+    @bus.subscribe("order.*", group="billing", concurrency=4)
+    async def charge(order: int, message: Message[int]) -> None:
+        tried.append((order, message.attempt))
+        if message.attempt < 2:
+            raise ValueError("once")
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("order.placed", 0, key="k")
+            while (0, 2) not in tried:
+                await anyio.sleep(0.01)
+            await grown(transport, topic, 8)
+            while transport.client.partitions(topic) < 8:
+                await anyio.sleep(0.01)
+            key = next(f"k{n}" for n in range(99) if partition_of(b"k%d" % n, 8) == 6)
+            await bus.publish("order.placed", 6, key=key)
+            while (6, 2) not in tried:
+                await anyio.sleep(0.01)

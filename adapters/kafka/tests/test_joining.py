@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 def catalogue(group: str) -> Any:
     """Of a group that has nothing to read."""
-    return SimpleNamespace(kafka_id=group, topics=list)
+    return SimpleNamespace(kafka_id=group, topics=list, group=SimpleNamespace(durable=True))
 
 
 GROUP = Group("billing", ("order",), lambda _: True, frozenset({"order"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from busway import Envelope
+from busway import Envelope, TransportError
 from busway.codec import JsonCodec
 from busway.transport import Address, Fresh, Outgoing, Raw
 from busway_kafka._foreign import reader
@@ -168,3 +169,37 @@ async def test_what_an_earlier_owner_may_have_had_is_no_run() -> None:
     with anyio.move_on_after(0.1) as scope:
         await lent.receive(60, 1.0)
     assert scope.cancelled_caught, "nothing else goes out before it is over"
+
+
+async def test_what_has_just_gone_wrong_is_not_told_of_however_long_nothing_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Patience counts from when it began to be wrong."""
+    now, told = [100.0], list[str]()
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: now[0])
+    monkeypatch.setattr("busway_kafka._lending.time", clock)
+    lent = lending(Committer(), owner())
+
+    async def wait() -> None:
+        with pytest.raises(TransportError) as error:
+            await lent.receive(1, 5.0)
+        told.append(str(error.value))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            now[0] = 200.0
+            lent.broken(TransportError("away"))
+            await anyio.wait_all_tasks_blocked()
+            assert not told
+            now[0] = 205.0
+            lent.broken(TransportError("still away"))
+    assert told == ["still away"]
+
+
+async def test_what_has_been_wrong_for_long_enough_is_told_though_nobody_says_it_again() -> None:
+    lent = lending(Committer(), owner())
+    lent.broken(TransportError("away"))
+    with anyio.fail_after(10), pytest.raises(TransportError, match="away"):
+        await lent.receive(1, 0.1)

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from busway import Bus, TransportError
+from busway import Bus, Message, TransportError
 from busway.transport import Group
 from busway_kafka import KafkaTransport, open_kafka
 from busway_kafka import _holdings as holdings_module
@@ -137,6 +137,35 @@ async def test_a_name_of_its_own_keeps_its_partitions_over_a_restart(kafka_url: 
             assert not {10 + number for number in mine} & set(seen["b"])
 
 
+async def test_who_stops_amid_a_hand_over_makes_no_suspects(kafka_url: str) -> None:
+    """What was given back in good order is handed out as if nobody had had it."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    begun, seen = set[int](), dict[int, int]()
+
+    async def stall(order: int) -> None:
+        begun.add(order)
+        await anyio.sleep_forever()
+
+    async def note(order: int, message: Message[int]) -> None:
+        seen[order] = message._lent.delivered
+
+    with anyio.fail_after(PATIENCE):
+        first, second = (opened(kafka_url, prefix, partitions=2, lease="9s") for _ in range(2))
+        leaves, stays = Bus(first, service="shop"), Bus(second, service="shop")
+        leaves.add(stall, "order.*", group="billing", concurrency=8)
+        stays.add(note, "order.*", group="billing", concurrency=4)
+        await leaves.start()
+        for number in range(2):
+            await leaves.publish("order.placed", number, key=key_of(number, 2))
+        await until(lambda: begun == {0, 1})
+        (feed,) = first.feeds
+        async with stays:
+            await until(lambda: any(t.leaving for t in feed.holdings.tenures.values()))
+            await leaves.stop(grace=0.2)
+            await until(lambda: len(seen) == 2)
+    assert seen == {0: 1, 1: 1}
+
+
 async def test_an_acknowledgement_waits_when_the_broker_is_more_than_a_moment_behind(
     own_kafka: KafkaServer,
 ) -> None:
@@ -196,13 +225,17 @@ class Nothing:
     def claim(self) -> Claim:
         return Claim()
 
+    def heard(self, generation: int) -> None: ...
+
     def expelled(self) -> None: ...
 
 
 async def test_who_is_not_let_in_asks_again_after_a_pause_that_grows() -> None:
     client: Any = Puzzled()
     holder: Any = Nothing()
-    catalogue: Any = SimpleNamespace(kafka_id="billing", topics=list)
+    catalogue: Any = SimpleNamespace(
+        kafka_id="billing", topics=list, group=SimpleNamespace(durable=True)
+    )
     member = Membership(client, parse("kafka://h"), catalogue, "group 1", holder)
     with anyio.move_on_after(1.0):
         await member.run()
@@ -247,7 +280,10 @@ async def test_what_was_asked_for_another_tenure_begins_none(
     monkeypatch.setattr(holdings_module, "committed", committed)
     holdings.generation = 5
     holdings.units = {("order", 0): 5, ("order", 1): 5}
+    holdings.alive(100.0)
     await holdings.open()
+    # As long as the broker agreed, and not for ever.
+    assert {t.loan.until for t in holdings.tenures.values()} <= {100.0 + options.lease}
     begun = {number for _, number in holdings.tenures}
     assert begun == {"a later generation": set(), "somebody else's": {0}, "in time": {0, 1}}[what]
 

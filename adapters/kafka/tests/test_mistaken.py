@@ -99,3 +99,30 @@ async def test_clocks_that_are_too_far_apart_are_told(kafka_url: str) -> None:
 
             with pytest.raises(PublishError, match=r"error 32\).*clocks of this machine"):
                 await publish_on()
+
+
+async def test_a_topic_whose_name_leaves_no_room_for_a_groups_ends_no_wildcard_beside_it(
+    kafka_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody made it under our prefix. It is said, once, and all others go on."""
+    prefix, seen = f"t{uuid.uuid4().hex[:8]}.", list[int]()
+    transport = open_kafka(kafka_url, prefix=prefix, metadata_age="100ms")
+    bus = Bus(transport, service="shop")
+
+    @bus.subscribe("**", group="shop.charge-everything")
+    async def charge(order: int) -> None:
+        seen.append(order)
+
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            admin = AIOKafkaAdminClient(bootstrap_servers=transport.options.servers[0])
+            await admin.start()
+            await admin.create_topics([NewTopic(f"{prefix}{'x' * 215}", 1, 1)])
+            await admin.close()
+            while "cannot be tried again" not in caplog.text:
+                await anyio.sleep(0.01)
+            await bus.publish("order.placed", 1)
+            while not seen:
+                await anyio.sleep(0.01)
+            assert transport.report()["rebuilt"] == 0
+    assert caplog.text.count("cannot be tried again") == 1

@@ -10,6 +10,7 @@ import pytest
 
 from busway import TransportError
 from busway_kafka._offsets import LATEST, committed, offsets_at
+from busway_kafka._reading import ends_of
 
 __all__: list[str] = []
 
@@ -60,6 +61,9 @@ class Unled:
     def __init__(self, looks: int) -> None:
         self.looks = looks
 
+    def partitions(self, topic: str) -> int:
+        return 1
+
     def leader(self, topic: str, number: int) -> int | None:
         return None if self.looks > 0 else 1
 
@@ -82,3 +86,12 @@ async def test_a_partition_that_gets_no_leader_is_an_error_in_time() -> None:
     client.timeout = 0.2
     with anyio.fail_after(10), pytest.raises(TransportError, match="partition 0 of 'order'"):
         await offsets_at(client, {"order": [0]}, LATEST)
+
+
+async def test_a_partition_without_a_leader_is_told_before_the_time_for_all_is_over() -> None:
+    """Whoever asks for several things at once has one time for all of them, and would else hear
+    that Kafka did not answer."""
+    client: Any = Unled(10_000)
+    client.timeout = 1.0
+    with anyio.fail_after(0.95), pytest.raises(TransportError, match="partition 0 of 'order'"):
+        await ends_of(client, ["order"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from busway import OptionError, TransportError
 from busway.transport import Address, Purpose
+from busway_kafka import open_kafka
 from busway_kafka._names import Names
 from busway_kafka._topics import Topics
 from busway_kafka._url import parse
@@ -186,3 +188,45 @@ async def test_a_connection_that_is_closed_while_a_topic_gets_its_leaders_is_no_
     topic, width = await here.topics.ensure(ORDER)
     assert (here.client.partitions(topic), width) == (3, 3)
     assert len(calls) >= 3
+
+
+async def test_what_is_being_made_ends_with_the_transport(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would dial anew, with nobody to hang up."""
+    asked = anyio.Event()
+
+    async def fenced(*_: Any) -> tuple[int, str]:
+        asked.set()
+        return 38, "All brokers are currently fenced."
+
+    monkeypatch.setattr(here.topics, "_create", fenced)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+
+            async def wait() -> None:
+                with pytest.raises(TransportError, match="the transport was closed"):
+                    await here.topics.ensure(ORDER)
+
+            tasks.start_soon(wait)
+            await asked.wait()
+            await here.topics.close()
+    assert not here.topics._making
+
+
+async def test_a_transport_that_is_left_makes_nothing_more(
+    kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = open_kafka(kafka_url, prefix=f"t{uuid.uuid4().hex[:8]}.")
+    asked = anyio.Event()
+
+    async def fenced(*_: Any) -> tuple[int, str]:
+        asked.set()
+        return 38, "All brokers are currently fenced."
+
+    async with transport, anyio.create_task_group() as tasks:
+        monkeypatch.setattr(transport.topics, "_create", fenced)
+        tasks.start_soon(transport.topics.ensure, ORDER)
+        await asked.wait()
+        tasks.cancel_scope.cancel()
+    assert not transport.topics._making

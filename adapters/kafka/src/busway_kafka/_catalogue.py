@@ -42,6 +42,12 @@ class Catalogue:
         self.known = {channel: tuple(sorted(topics)) for channel, topics in found.items()}
         return set(before) != set(self.known) or self.widths(self._dealt) != self._dealt
 
+    def become(self, other: Catalogue) -> None:
+        """The same group as another member of it sees it, with what is known of where it begins."""
+        self.group = other.group
+        self._starts.update(other._starts)
+        self.look()
+
     def dealt(self, widths: Mapping[str, int]) -> None:
         """So wide all channels of the group were when this member dealt them out."""
         self._dealt = widths

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import msgspec
 
-from busway import TransportError
+from busway import OptionError, TransportError
 from busway.transport import Address, Delivery, Group, Purpose
 
 from ._catalogue import Catalogue
@@ -32,6 +33,8 @@ __all__ = ["KafkaFeed"]
 _TO_COMMIT = 0.7
 """Of the time that leaving may take; the rest is for the goodbye."""
 
+_log = logging.getLogger("busway.kafka")
+
 _numbers = itertools.count(1)
 
 
@@ -52,6 +55,7 @@ class KafkaFeed:
         self.group = group
         self.options = options
         self.client = client
+        self._names = names
         self.catalogue = Catalogue(client, options, names, group)
         self.holdings = Holdings(client, options, names, self.catalogue, self._changed)
         name = self.catalogue.kafka_id
@@ -65,6 +69,8 @@ class KafkaFeed:
         self._defer = Deferring(send, self.committer.commit, durable=group.durable)
         self.watchdog = Watchdog(group.name, self._begin_again, self._beyond_repair)
         self._tasks: list[asyncio.Task[None]] = []
+        self._hopeless: set[str] = set()
+        """Channels that no topic can be made for to try again from."""
         self._nudged = asyncio.Event()
         self._work()
 
@@ -169,9 +175,20 @@ class KafkaFeed:
 
     async def _prepare(self) -> None:
         """What fails first must not wait until there is a topic to try it again from."""
-        if self.catalogue.has_retries:
-            for channel in self.catalogue.known:
+        if not self.catalogue.has_retries:
+            return
+        for channel in self.catalogue.known:
+            if channel in self._hopeless:
+                continue
+            try:
                 await self._ensure(Address(channel, Purpose.RETRY, self.group.name), SOONEST)
+            except OptionError as error:
+                # Somebody made a topic of such a name: the others go on.
+                self._hopeless.add(channel)
+                _log.error(
+                    "group %r: what fails of channel %r cannot be tried again: %s",
+                    self.group.name, channel, error,
+                )  # fmt: skip
 
     async def _look(self) -> None:
         if self.catalogue.look():
@@ -188,11 +205,14 @@ class KafkaFeed:
         read = self.catalogue.topics()
         # Where a group begins is settled when it begins.
         group = msgspec.structs.replace(group, start=self.group.start)
-        self.group = self.catalogue.group = group
         await self.client.refresh()
-        self.catalogue.look()
+        # Known before anything of it is claimed: whatever comes meanwhile holds a round.
+        wider = Catalogue(self.client, self.options, self._names, group)
+        wider.look()
+        await wider.find_start(besides=read)
+        self.group = group
+        self.catalogue.become(wider)
         self.holdings.let_go_of_others()
-        await self.catalogue.find_start(besides=read)
         self.membership.join_again()
         self.fetcher.look_at_once()
 

@@ -50,6 +50,9 @@ class Holdings:
         self._changed = changed
         self._marker = Tenure(names.meta, 0, Address(names.meta), 0, 0, Note(1))
         self._marked = False
+        self._until: float | None = None
+        """The moment (``time.monotonic``) up to which the broker agreed that it has all this."""
+        self._closing = False
         self._leaving: dict[Unit, asyncio.Task[None]] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
@@ -65,6 +68,11 @@ class Holdings:
             self.generation,
         )
 
+    def heard(self, generation: int) -> None:
+        """It is a member, and has been given nothing of this generation: its claim differs from
+        all before."""
+        self.generation = generation
+
     async def given(self, units: list[Unit], generation: int, alive: float) -> None:
         """This is what it has from now on. Raises TransportError when it cannot be found out how
         far the group is in it."""
@@ -75,8 +83,8 @@ class Holdings:
             # One that it was about to let go of, and is given back: it has let go of it first.
             if unit not in self._leaving:
                 self.units.setdefault(unit, generation)
-        await self.open()
         self.alive(alive)
+        await self.open()
         self._changed()
 
     def let_go_of_others(self) -> None:
@@ -134,15 +142,16 @@ class Holdings:
                     continue
                 offset, text = far.get(where, (self._catalogue.start_of(*where), ""))
                 tenure = Tenure(topic, number, found[0], self.units[unit], offset, Note.of(text))
+                tenure.loan.until = self._until
                 self.tenures[where] = tenure
                 begun.append(tenure)
         await self.committer.commit(begun)
 
     def alive(self, since: float) -> None:
         """The broker agrees that it has all this."""
-        until = since + self._options.lease
+        self._until = since + self._options.lease
         for tenure in self.tenures.values():
-            tenure.loan.until = until
+            tenure.loan.until = self._until
 
     def expelled(self) -> None:
         """Somebody else has all of it."""
@@ -181,9 +190,10 @@ class Holdings:
                 names = ", ".join(f"{t.topic}[{t.number}]" for t in tenures)
                 _log.warning("%s: let go without a commit: %s", names, error)
         finally:
-            for tenure in tenures:
-                tenure.end_it()
-                self.tenures.pop((tenure.topic, tenure.number), None)
+            if not self._closing:  # else they are committed with all the others
+                for tenure in tenures:
+                    tenure.end_it()
+                    self.tenures.pop((tenure.topic, tenure.number), None)
 
     async def _drained(self, tenures: Collection[Tenure]) -> None:
         with anyio.move_on_after(self._options.drain):
@@ -195,6 +205,7 @@ class Holdings:
 
     async def close(self) -> None:
         """Commit what is finished; what is lent counts as given back."""
+        self._closing = True
         tasks = [*self._leaving.values(), *self._finishing]
         for task in tasks:
             task.cancel()

@@ -43,6 +43,7 @@ class Lending:
     mistake: BaseException | None = None
     """Of ours: whoever receives hears of it."""
     _problem: TransportError | None = None
+    _wrong_since: float | None = None
     _turn = 0
 
     def __init__(
@@ -67,6 +68,10 @@ class Lending:
 
     def broken(self, error: TransportError | None) -> None:
         """The broker could not be asked; None: it could."""
+        if error is None:
+            self._wrong_since = None
+        elif self._wrong_since is None:
+            self._wrong_since = time.monotonic()
         self._problem = error
         if error is not None:
             self._arrived.set()
@@ -75,7 +80,6 @@ class Lending:
 
     async def receive(self, limit: int, patience: float) -> Sequence[Delivery]:
         """As a feed does. What has been wrong for ``patience`` seconds is raised."""
-        patient_until = time.monotonic() + patience
         while True:
             self._arrived.clear()
             now = time.time()
@@ -98,10 +102,14 @@ class Lending:
                 continue
             problem = self._problem
             # What is over in a moment is no news.
-            if problem and (not problem.retryable or time.monotonic() >= patient_until):
-                self._problem = None
+            if problem and (not problem.retryable or self._is_over(patience)):
+                self._problem = self._wrong_since = None
                 raise problem
-            await self._wait(tenures, now)
+            await self._wait(tenures, now, patience)
+
+    def _is_over(self, patience: float) -> bool:
+        since = self._wrong_since
+        return since is not None and time.monotonic() >= since + patience
 
     def _found(self, tenures: Sequence[Tenure], limit: int, now: float) -> Sequence[Delivery]:
         """What can be handed out: of one that has many simply new ones, these alone."""
@@ -206,10 +214,13 @@ class Lending:
         if short := [t for t in tenures if t.runs_short or t.waits_for_reserve]:
             self._committer.begin(short)
 
-    async def _wait(self, tenures: Sequence[Tenure], now: float) -> None:
-        """Until something may have come, or is due."""
+    async def _wait(self, tenures: Sequence[Tenure], now: float, patience: float) -> None:
+        """Until something may have come, or is due, or has been wrong for so long."""
         due = [tenure.next_due for tenure in tenures if tenure.next_due is not None]
-        pause = max(0.0, min(due) - now) if due else None
+        pauses = [min(due) - now] if due else []
+        if self._wrong_since is not None:
+            pauses.append(self._wrong_since + patience - time.monotonic())
+        pause = max(0.0, min(pauses)) if pauses else None
         revoked = any(t.loan.revoked for t in self._holdings.tenures.values())
         if revoked or self._suspecting.one_is_lent:
             pause = _LOOK if pause is None else min(pause, _LOOK)

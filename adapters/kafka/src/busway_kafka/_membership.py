@@ -52,6 +52,8 @@ class Holder(Protocol):
 
     def claim(self) -> Claim: ...
 
+    def heard(self, generation: int) -> None: ...
+
     async def given(self, units: list[Unit], generation: int, alive: float) -> None: ...
 
     def alive(self, since: float) -> None: ...
@@ -74,8 +76,9 @@ class Membership:
         """Why it is not a member now."""
         self._client = client
         self._options = options
-        # None is what the protocol has; aiokafka's types have not.
-        self._instance: Any = options.instance
+        # None is what the protocol has; aiokafka's types have not. A group that does not last ends
+        # with its members, and nobody comes back to it.
+        self._instance: Any = options.instance if catalogue.group.durable else None
         self._catalogue = catalogue
         self._group = catalogue.kafka_id
         self._lane = lane
@@ -157,7 +160,13 @@ class Membership:
                 await asyncio.sleep(rest)
             self._again.clear()
             node = await self._client.coordinator(self._group)
+            came = self._instance is not None and not self.member_id
             said = await self._ask_to_join(node)
+            if said is not None and came and not said[1]:
+                # Kafka holds no round for a name that comes back, and hands on what was dealt out
+                # by what an earlier process claimed. What is claimed anew is dealt out anew.
+                self._holder.heard(said[0])
+                continue
             if said is not None and await self._share(node, said):
                 return
             tries += 1
@@ -263,7 +272,7 @@ class Membership:
         as a lease.
         """
         try:
-            if self._options.instance is None and (member := await self._name()):
+            if self._instance is None and (member := await self._name()):
                 node = await self._client.coordinator(self._group)
                 # Not where it waits for an answer: what follows there waits, too.
                 await self._client.ask(node, LeaveGroupRequest(self._group, member))

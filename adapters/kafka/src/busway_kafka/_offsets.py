@@ -16,7 +16,7 @@ from busway.transport import Start
 from ._client import Client
 from ._errors import Refused, checked
 
-__all__ = ["EARLIEST", "LATEST", "committed", "moment_of", "offsets_at"]
+__all__ = ["EARLIEST", "LATEST", "committed", "moment_of", "offsets_at", "offsets_now"]
 
 LATEST = -1
 EARLIEST = -2
@@ -43,7 +43,7 @@ async def offsets_at(
     until, pause = time.monotonic() + client.timeout * 0.7, 0.02
     while True:
         try:
-            return await _offsets_at(client, places, moment)
+            return await offsets_now(client, places, moment)
         except Refused as error:
             # Of a topic that was just made, its leader may not have heard.
             if error.code not in _UNLED or time.monotonic() + pause > until:
@@ -53,9 +53,10 @@ async def offsets_at(
         await client.refresh()
 
 
-async def _offsets_at(
+async def offsets_now(
     client: Client, places: Mapping[str, Sequence[int]], moment: int
 ) -> dict[Place, int]:
+    """The same, where nobody waits for a leader."""
     by_node: dict[int, dict[str, list[tuple[int, int]]]] = {}
     for topic, numbers in places.items():
         for number in numbers:
@@ -78,7 +79,7 @@ async def _offsets_at(
         if offset < 0:
             behind.setdefault(topic, []).append(number)
     if behind and moment != LATEST:
-        found.update(await _offsets_at(client, behind, LATEST))
+        found.update(await offsets_now(client, behind, LATEST))
     return found
 
 

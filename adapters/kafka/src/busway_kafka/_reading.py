@@ -15,7 +15,7 @@ from busway import TransportError
 from ._client import Client
 from ._errors import Refused
 from ._fetching import records_in
-from ._offsets import EARLIEST, LATEST, offsets_at
+from ._offsets import EARLIEST, LATEST, offsets_at, offsets_now
 
 __all__ = ["LANE", "Place", "begins_of", "ends_of", "pages", "places_at", "read_to_the_end"]
 
@@ -30,6 +30,8 @@ _OUT_OF_RANGE: Final = 1
 # Asked of a broker that does not lead the partition now, or of one that is just beginning.
 _ELSEWHERE: Final = frozenset({3, 5, 6, 9, 74, 75, 76, 78})
 _PAUSE: Final = 0.05
+_TO_WAIT: Final = 0.7
+"""Of the time that all may take: whoever has to wait for a leader for longer is told which."""
 
 
 async def ends_of(client: Client, topics: Iterable[str]) -> dict[Place, int]:
@@ -45,12 +47,12 @@ async def begins_of(client: Client, topics: Iterable[str]) -> dict[Place, int]:
 async def places_at(client: Client, topics: Iterable[str], moment: int) -> dict[Place, int]:
     """The first offset at a moment or after it, in every partition of topics that are there."""
     wanted = list(topics)
-    until = time.monotonic() + client.timeout
+    until = time.monotonic() + client.timeout * _TO_WAIT
     while True:
         widths = {topic: client.partitions(topic) for topic in wanted}
         places = {topic: list(range(width)) for topic, width in widths.items() if width}
         try:
-            return await offsets_at(client, places, moment)
+            return await offsets_now(client, places, moment)
         except Refused as error:
             # Of a topic that was just made, its leader may not have heard.
             if error.code not in _ELSEWHERE:

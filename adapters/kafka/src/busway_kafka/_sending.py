@@ -117,10 +117,12 @@ class Sending:
             # known here, and the one of its key would come back to the same member for ever.
             number = random.randrange(width)
         else:
+            there = width
             if purpose is Purpose.RETRY:  # it may have more of them than its channel
                 events = self._names.topic(Address(address.channel))
                 width = self._leaders.partitions(events) or width
             number = next(self._round) % width if key is None else partition_of(key, width)
+            number %= there  # or fewer, where partitions were added to the channel since
         return Entry(topic, number, key, value, headers)
 
     def _written(

@@ -89,7 +89,17 @@ class Topics:
         if task is None:
             task = self._making[topic] = asyncio.create_task(self._make(topic, width, settings))
             task.add_done_callback(lambda done: self._made_or_not(topic, done))
-        await asyncio.shield(task)
+        await asyncio.wait([task])  # whoever gives up leaves it to the others
+        if task.cancelled():
+            raise TransportError(f"topic {topic!r} was not made: the transport was closed")
+        await task
+
+    async def close(self) -> None:
+        """Make nothing more. Whoever waits for one is told so."""
+        tasks = list(self._making.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait for those that are being made now; whoever asked for them may have gone."""

@@ -93,12 +93,17 @@ class KafkaTransport(Powers):
                 await self.topics.ensure_meta()
             self._renewing.begin()
         except TimeoutError:
-            await self.client.close()
+            await self._hang_up()
             where, limit = self.options.where, self.options.timeout
             raise TransportError(f"{where}: no answer within {limit:g} s") from None
         except BaseException:
-            await self.client.close()
+            await self._hang_up()
             raise
+
+    async def _hang_up(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.topics.close()
+            await self.client.close()
 
     async def __aexit__(self, *exc: object) -> None:
         self._users -= 1
@@ -106,7 +111,7 @@ class KafkaTransport(Powers):
             with anyio.CancelScope(shield=True):
                 await self._renewing.close()
                 await self.producer.close()
-                await self.client.close()
+            await self._hang_up()
 
     # --- sending
 
