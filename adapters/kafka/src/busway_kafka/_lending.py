@@ -79,7 +79,8 @@ class Lending:
     # --- handing out
 
     async def receive(self, limit: int, patience: float) -> Sequence[Delivery]:
-        """As a feed does. What has been wrong for ``patience`` seconds is raised."""
+        """As a feed does. What has been wrong for ``patience`` seconds of the wait is raised."""
+        began = time.monotonic()
         while True:
             self._arrived.clear()
             now = time.time()
@@ -100,16 +101,20 @@ class Lending:
             if short := [t for t in tenures if t.asked > t.reserved and not t.leaving]:
                 await self._committer.commit(short)
                 continue
-            problem = self._problem
-            # What is over in a moment is no news.
-            if problem and (not problem.retryable or self._is_over(patience)):
-                self._problem = self._wrong_since = None
-                raise problem
-            await self._wait(tenures, now, patience)
+            await self._wait(tenures, now, self._patient_until(began, patience))
 
-    def _is_over(self, patience: float) -> bool:
-        since = self._wrong_since
-        return since is not None and time.monotonic() >= since + patience
+    def _patient_until(self, began: float, patience: float) -> float | None:
+        """When who waits since then is to be told what is wrong; None: nothing is. Raises it, if
+        that is now."""
+        problem = self._problem
+        if problem is None:
+            return None
+        # What is over in a moment is no news.
+        until = max(began, self._wrong_since or began) + patience
+        if not problem.retryable or time.monotonic() >= until:
+            self._problem = self._wrong_since = None
+            raise problem
+        return until
 
     def _found(self, tenures: Sequence[Tenure], limit: int, now: float) -> Sequence[Delivery]:
         """What can be handed out: of one that has many simply new ones, these alone."""
@@ -214,12 +219,12 @@ class Lending:
         if short := [t for t in tenures if t.runs_short or t.waits_for_reserve]:
             self._committer.begin(short)
 
-    async def _wait(self, tenures: Sequence[Tenure], now: float, patience: float) -> None:
-        """Until something may have come, or is due, or has been wrong for so long."""
+    async def _wait(self, tenures: Sequence[Tenure], now: float, until: float | None) -> None:
+        """Until something may have come, or is due, or at the longest until then."""
         due = [tenure.next_due for tenure in tenures if tenure.next_due is not None]
         pauses = [min(due) - now] if due else []
-        if self._wrong_since is not None:
-            pauses.append(self._wrong_since + patience - time.monotonic())
+        if until is not None:
+            pauses.append(until - time.monotonic())
         pause = max(0.0, min(pauses)) if pauses else None
         revoked = any(t.loan.revoked for t in self._holdings.tenures.values())
         if revoked or self._suspecting.one_is_lent:
