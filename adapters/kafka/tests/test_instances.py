@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__: list[str] = []
 pytestmark = pytest.mark.anyio
 
 PATIENCE = 40.0
+LEASE = 6.0
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def prefix() -> str:
 def member(
     url: str, prefix: str, handle: Any, *patterns: str, **own: Any
 ) -> tuple[KafkaTransport, Bus]:
-    transport = opened(url, prefix, **({"instance": "a", "partitions": 4} | own))
+    transport = opened(url, prefix, **({"instance": "a", "partitions": 4, "lease": LEASE} | own))
     bus = Bus(transport, service="shop")
     bus.add(handle, *(patterns or ("order.*",)), group="billing", concurrency=8)
     return transport, bus
@@ -123,6 +125,30 @@ async def test_fences_grow_with_each_restart(kafka_url: str, prefix: str) -> Non
     numbers = [fence for fence in fences if fence is not None]
     assert len(numbers) == 3
     assert numbers == sorted(set(numbers))
+
+
+async def test_who_comes_back_while_another_name_is_away_waits_for_it_for_a_lease_at_most(
+    kafka_url: str, prefix: str
+) -> None:
+    """Kafka deals nothing out before it has heard of all."""
+    seen: list[int] = []
+
+    async def note(order: int) -> None:
+        seen.append(order)
+
+    with anyio.fail_after(PATIENCE):
+        here, bus = member(kafka_url, prefix, note)
+        there, other = member(kafka_url, prefix, note, instance="b")
+        async with bus, other:
+            await bus.publish("order.placed", 0)
+            await until(lambda: len(events_of(here)) == len(events_of(there)) == 2)
+            mine = min(events_of(here))
+        began = time.monotonic()
+        _, bus = member(kafka_url, prefix, note)
+        async with bus:
+            await bus.publish("order.placed", 1, key=key_of(mine, 4))
+            await until(lambda: 1 in seen)
+    assert time.monotonic() - began < LEASE + 4.0
 
 
 @pytest.mark.parametrize("own", [{}, {"instance": "a"}], ids=["no name", "a name"])

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from busway import Envelope, TransportError
@@ -190,16 +191,34 @@ async def test_what_has_just_gone_wrong_is_not_told_of_however_long_nothing_came
             tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             now[0] = 200.0
-            lent.broken(TransportError("away"))
+            lent.broken(TransportError("away"), 1)
             await anyio.wait_all_tasks_blocked()
             assert not told
             now[0] = 205.0
-            lent.broken(TransportError("still away"))
+            lent.broken(TransportError("still away"), 1)
     assert told == ["still away"]
 
 
 async def test_what_has_been_wrong_for_long_enough_is_told_though_nobody_says_it_again() -> None:
     lent = lending(Committer(), owner())
-    lent.broken(TransportError("away"))
+    lent.broken(TransportError("away"), 1)
     with anyio.fail_after(10), pytest.raises(TransportError, match="away"):
         await lent.receive(1, 0.1)
+
+
+async def test_what_is_well_elsewhere_does_not_hide_what_is_wrong() -> None:
+    """Of several brokers one may answer each time in between."""
+    lent = lending(Committer(), owner())
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+
+            async def answers() -> None:
+                while True:
+                    lent.broken(None, "another")
+                    lent.broken(TransportError("away"), "one")
+                    await anyio.lowlevel.checkpoint()
+
+            tasks.start_soon(answers)
+            with pytest.raises(TransportError, match="away"):
+                await lent.receive(1, 0.1)
+            tasks.cancel_scope.cancel()

@@ -288,6 +288,38 @@ async def test_what_was_asked_for_another_tenure_begins_none(
     assert begun == {"a later generation": set(), "somebody else's": {0}, "in time": {0, 1}}[what]
 
 
+async def test_who_stops_amid_a_hand_over_keeps_what_it_lets_go_of_until_all_is_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Joining again without it would give it to another before the last commit."""
+    names = Names("t.")
+    client: Any = Led(names)
+    options = parse("kafka://h")
+    catalogue = Catalogue(client, options, names, Group("billing", ("order.*",), lambda _: True))
+    holdings = Holdings(client, options, names, catalogue, lambda: None)
+    catalogue.look()
+    told: list[object] = []
+
+    async def commit(tenures: Any) -> None:
+        told.append({tenure.number for tenure in tenures if tenure.topic != names.meta})
+
+    async def committed(*_: Any) -> dict[Any, Any]:
+        return {}
+
+    committer: Any = SimpleNamespace(commit=commit)
+    holdings.committer = committer
+    holdings.join_again = lambda: told.append("joins again")
+    monkeypatch.setattr(holdings_module, "committed", committed)
+    await holdings.given([("order", 0), ("order", 1)], 5, 0.0)
+    holdings.tenures[names.topic(holdings_module.Address("order")), 1].loan.running += 1
+    told.clear()
+    await holdings.given([("order", 0)], 6, 0.0)
+    await anyio.wait_all_tasks_blocked()
+    told.clear()
+    await holdings.close()
+    assert told == [{0, 1}]
+
+
 async def test_a_committer_that_was_told_nothing_is_not_behind() -> None:
     client: Any = SimpleNamespace(timeout=1.0)
     assert Committer(client, "billing", lambda: (1, "me"), lambda: None).behind == 0.0

@@ -211,6 +211,8 @@ async def test_what_is_being_made_ends_with_the_transport(
             tasks.start_soon(wait)
             await asked.wait()
             await here.topics.close()
+        with pytest.raises(TransportError, match="the transport was closed"):
+            await here.topics.ensure(Address("another"))
     assert not here.topics._making
 
 

@@ -52,7 +52,8 @@ class KafkaFeed:
         send: Callable[[Sequence[Early]], Awaitable[Sequence[object]]],
         ensure: Callable[[Address, str], Awaitable[object]],
     ) -> None:
-        self.group = group
+        self.group = self._wanted = group
+        self._widening = anyio.Lock()
         self.options = options
         self.client = client
         self._names = names
@@ -166,12 +167,13 @@ class KafkaFeed:
             self._nudged.clear()
             try:
                 await self.client.refresh()
+                await self._widen()
                 await self._look()
                 await self._prepare()
                 # Who is not let in has nothing to read, and would hear of nothing.
-                self._lending.broken(self.membership.problem)
+                self._lending.broken(self.membership.problem, "group")
             except TransportError as error:
-                self._lending.broken(error)
+                self._lending.broken(error, "group")
 
     async def _prepare(self) -> None:
         """What fails first must not wait until there is a topic to try it again from."""
@@ -202,19 +204,26 @@ class KafkaFeed:
         self._nudged.set()
 
     async def follow(self, group: Group, /) -> None:
-        read = self.catalogue.topics()
         # Where a group begins is settled when it begins.
-        group = msgspec.structs.replace(group, start=self.group.start)
+        self._wanted = msgspec.structs.replace(group, start=self.group.start)
         await self.client.refresh()
-        # Known before anything of it is claimed: whatever comes meanwhile holds a round.
-        wider = Catalogue(self.client, self.options, self._names, group)
-        wider.look()
-        await wider.find_start(besides=read)
-        self.group = group
-        self.catalogue.become(wider)
-        self.holdings.let_go_of_others()
-        self.membership.join_again()
-        self.fetcher.look_at_once()
+        await self._widen()
+
+    async def _widen(self) -> None:
+        """Follow what was asked for last; whoever looks next tries again what fails here."""
+        async with self._widening:
+            wanted = self._wanted
+            if wanted is self.group:
+                return
+            # Known before anything of it is claimed: whatever comes meanwhile holds a round.
+            wider = Catalogue(self.client, self.options, self._names, wanted)
+            wider.look()
+            await wider.find_start(besides=self.catalogue.topics())
+            self.group = wanted
+            self.catalogue.become(wider)
+            self.holdings.let_go_of_others()
+            self.membership.join_again()
+            self.fetcher.look_at_once()
 
     # --- receiving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -43,7 +43,7 @@ _LONGEST_HOLD = 10.0
 
 class Fetcher:
     """Of one member. ``arrived`` is called when there is something new, ``broken`` with what went
-    wrong, None when all is well again."""
+    wrong and where: None when all is well there again."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Fetcher:
         lane: str,
         tenures: Callable[[], Iterable[Tenure]],
         arrived: Callable[[], None],
-        broken: Callable[[TransportError | None], None],
+        broken: Callable[[TransportError | None, Hashable], None],
     ) -> None:
         self.ghosts = 0
         """Times that what was to be read was there no more."""
@@ -108,10 +108,7 @@ class Fetcher:
 
     async def _find_leaders(self, tries: int) -> None:
         await asyncio.sleep(min(1.0, _BACKOFF * tries))
-        try:
-            await self._client.refresh()
-        except TransportError as error:
-            self._broken(error)
+        await self._refresh()
 
     def _by_node(self) -> dict[int | None, list[Tenure]]:
         found: dict[int | None, list[Tenure]] = {}
@@ -138,6 +135,7 @@ class Fetcher:
         except Exception as error:  # of ours: ``run`` ends with it
             self._mistake = error
         finally:
+            self._broken(None, node)
             self._asked.pop(node, None)
             del self._polls[node]
             self._look.set()
@@ -153,11 +151,11 @@ class Fetcher:
         try:
             said = await self._client.ask(node, request, lane=self._lane, timeout=timeout)
         except TransportError as error:
-            self._broken(error)
+            self._broken(error, node)
             await self._refresh()
             return False
         self.answered = time.monotonic()
-        good = await self._apply(said, {(t.topic, t.number): t for t in wanted})
+        good = await self._apply(node, said, {(t.topic, t.number): t for t in wanted})
         if said.throttle_time_ms:
             # A quota: until then the broker reads nothing, and would look as if it were gone. It is
             # not asked anew either, whatever else there is to be had of it.
@@ -169,9 +167,11 @@ class Fetcher:
         try:
             await self._client.refresh()
         except TransportError as error:
-            self._broken(error)
+            self._broken(error, "leaders")
+        else:
+            self._broken(None, "leaders")
 
-    async def _apply(self, said: Any, wanted: dict[tuple[str, int], Tenure]) -> bool:
+    async def _apply(self, node: int, said: Any, wanted: dict[tuple[str, int], Tenure]) -> bool:
         good, some = True, False
         for topic, partitions in said.topics:
             for number, code, end, _, _, aborted, *_, data in partitions:
@@ -179,13 +179,13 @@ class Fetcher:
                 if tenure is None or tenure.ended:
                     continue
                 if code:
-                    good = await self._judge(tenure, code) and good
+                    good = await self._judge(node, tenure, code) and good
                     continue
                 tenure.end = end
                 if data:
                     some = self._take(tenure, data, aborted) or some
         if good:
-            self._broken(None)
+            self._broken(None, node)
         if some:
             self._arrived()
         return good
@@ -201,30 +201,32 @@ class Fetcher:
                 tenure.next,
                 error,
             )
-            self._broken(TransportError(f"{tenure.topic!r} cannot be read: {error}"))
+            said = TransportError(f"{tenure.topic!r} cannot be read: {error}")
+            self._broken(said, (tenure.topic, tenure.number))
             return False
+        self._broken(None, (tenure.topic, tenure.number))
         tenure.add(records, after)
         return bool(records)
 
-    async def _judge(self, tenure: Tenure, code: int) -> bool:
+    async def _judge(self, node: int, tenure: Tenure, code: int) -> bool:
         if code == _OUT_OF_RANGE:
-            await self._find_place(tenure)
-            return True
+            return await self._find_place(node, tenure)
         if code in _MOVED:
             await self._refresh()
         else:
-            self._broken(Refused(code, f"reading {tenure.topic!r}"))
+            self._broken(Refused(code, f"reading {tenure.topic!r}"), node)
         return False
 
-    async def _find_place(self, tenure: Tenure) -> None:
-        """What was to be read next is gone, by retention, or the topic was made anew."""
+    async def _find_place(self, node: int, tenure: Tenure) -> bool:
+        """What was to be read next is gone, by retention, or the topic was made anew. False: it is
+        not known yet where to go on."""
         where = {tenure.topic: [tenure.number]}
         try:
             first = (await offsets_at(self._client, where, EARLIEST))[tenure.topic, tenure.number]
             last = (await offsets_at(self._client, where, LATEST))[tenure.topic, tenure.number]
         except TransportError as error:
-            self._broken(error)
-            return
+            self._broken(error, node)
+            return False
         place = first if tenure.next < first or tenure.next > last else tenure.next
         self.ghosts += 1
         _log.error(
@@ -237,6 +239,7 @@ class Fetcher:
             place,
         )
         tenure.add((), place)
+        return True
 
 
 def share(whole: int, parts: int, limits: range) -> int:

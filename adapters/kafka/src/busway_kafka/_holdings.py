@@ -172,10 +172,11 @@ class Holdings:
         try:
             await self._finish(self._of(unit))
         finally:
-            self.units.pop(unit, None)
             self._leaving.pop(unit, None)
-            self._changed()
-            self.join_again()
+            if not self._closing:  # else it has the unit until all is committed
+                self.units.pop(unit, None)
+                self._changed()
+                self.join_again()
 
     async def _finish(self, tenures: Sequence[Tenure]) -> None:
         """Let what runs of these end, commit, and forget them."""

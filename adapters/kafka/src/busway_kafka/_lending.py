@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from operator import attrgetter
 
 import anyio.lowlevel
@@ -42,8 +42,6 @@ class Lending:
     lost = 0
     mistake: BaseException | None = None
     """Of ours: whoever receives hears of it."""
-    _problem: TransportError | None = None
-    _wrong_since: float | None = None
     _turn = 0
 
     def __init__(
@@ -62,19 +60,20 @@ class Lending:
         self._look = look
         self._alive_until = alive_until
         self._arrived = asyncio.Event()
+        self._wrong: dict[Hashable, tuple[float, TransportError]] = {}
+        """Since when, for each thing that is: one that is well says nothing of another."""
         self._finished: deque[float] = deque(maxlen=_OFTEN)
         self.look_again = self._arrived.set
         """Something is different: whoever waits in ``receive`` looks."""
 
-    def broken(self, error: TransportError | None) -> None:
-        """The broker could not be asked; None: it could."""
+    def broken(self, error: TransportError | None, what: Hashable) -> None:
+        """This of the broker could not be asked, such as one of its nodes; None: it could."""
         if error is None:
-            self._wrong_since = None
-        elif self._wrong_since is None:
-            self._wrong_since = time.monotonic()
-        self._problem = error
-        if error is not None:
-            self._arrived.set()
+            self._wrong.pop(what, None)
+            return
+        since, _ = self._wrong.get(what, (time.monotonic(), error))
+        self._wrong[what] = since, error
+        self._arrived.set()
 
     # --- handing out
 
@@ -106,13 +105,13 @@ class Lending:
     def _patient_until(self, began: float, patience: float) -> float | None:
         """When who waits since then is to be told what is wrong; None: nothing is. Raises it, if
         that is now."""
-        problem = self._problem
-        if problem is None:
+        if not self._wrong:
             return None
+        since, problem = min(self._wrong.values(), key=lambda each: (each[1].retryable, each[0]))
         # What is over in a moment is no news.
-        until = max(began, self._wrong_since or began) + patience
+        until = max(began, since) + patience
         if not problem.retryable or time.monotonic() >= until:
-            self._problem = self._wrong_since = None
+            self._wrong.clear()
             raise problem
         return until
 

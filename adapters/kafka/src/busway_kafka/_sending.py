@@ -80,6 +80,8 @@ class Sending:
                 entries.append(entry)
             except BuswayError as error:
                 refused.append((place, error))
+        if self._topics.closed:  # while one of their topics was being made
+            return [NotWritten(TransportError("the transport was closed"))] * len(items)
         outcomes = await self._producer.write(entries, until) if entries else []
         for place, problem in refused:
             outcomes.insert(place, NotWritten(problem))

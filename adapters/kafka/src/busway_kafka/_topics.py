@@ -50,6 +50,7 @@ class Topics:
         self._names = names
         self._made = made
         self._making: dict[str, asyncio.Task[None]] = {}
+        self.closed = False
 
     async def ensure(self, address: Address, tier: str = "now") -> tuple[str, int]:
         """The name of a topic and how many partitions it has; made when it is not there.
@@ -86,16 +87,23 @@ class Topics:
     async def ensure_named(self, topic: str, width: int, settings: dict[str, str]) -> None:
         """Those who ask for the same at the same time wait for one answer."""
         task = self._making.get(topic)
+        if self.closed:
+            raise _closed(topic)
         if task is None:
             task = self._making[topic] = asyncio.create_task(self._make(topic, width, settings))
             task.add_done_callback(lambda done: self._made_or_not(topic, done))
         await asyncio.wait([task])  # whoever gives up leaves it to the others
         if task.cancelled():
-            raise TransportError(f"topic {topic!r} was not made: the transport was closed")
+            raise _closed(topic)
         await task
 
+    def open(self) -> None:
+        """There is a connection again."""
+        self.closed = False
+
     async def close(self) -> None:
-        """Make nothing more. Whoever waits for one is told so."""
+        """Make nothing more, until ``open``. Whoever waits for one is told so."""
+        self.closed = True
         tasks = list(self._making.values())
         for task in tasks:
             task.cancel()
@@ -184,3 +192,7 @@ class Topics:
         await self._client.refresh()
         prefix = self._options.prefix
         await self.remove([topic for topic in self._client.leaders if topic.startswith(prefix)])
+
+
+def _closed(topic: str) -> TransportError:
+    return TransportError(f"topic {topic!r} was not made: the transport was closed")

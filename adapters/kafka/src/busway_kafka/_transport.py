@@ -90,6 +90,7 @@ class KafkaTransport(Powers):
         try:
             with anyio.fail_after(self.options.timeout):
                 await self.client.open()
+                self.topics.open()
                 await self.topics.ensure_meta()
             self._renewing.begin()
         except TimeoutError:
