@@ -10,7 +10,8 @@ import pytest
 from faststream import AckPolicy, FastStream, TestApp
 from faststream.kafka import KafkaBroker, KafkaPublishMessage
 from faststream.redis import RedisBroker, TestRedisBroker
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from busway import Bus, Envelope, OptionError, PublishError, event
 from busway.memory import MemoryTransport
@@ -131,6 +132,15 @@ class Model(BaseModel):
     total: float
 
 
+class Aliased(BaseModel):
+    order_id: str = Field(alias="orderId")
+
+
+@pydantic_dataclass
+class AliasedDataclass:
+    order_id: str = Field(alias="orderId")
+
+
 @pytest.mark.parametrize(
     ("body", "data"),
     [
@@ -138,10 +148,21 @@ class Model(BaseModel):
         ([1, 2], None),
         ("text", None),
         (Model(id="o-1", total=1.5), {"id": "o-1", "total": 1.5}),
+        (Aliased(orderId="o-1"), {"orderId": "o-1"}),
+        (AliasedDataclass(orderId="o-1"), {"orderId": "o-1"}),
         (b'{"id": "o-1"}', {"id": "o-1"}),
         (None, None),
     ],
-    ids=["object", "list", "text", "pydantic", "bytes of JSON", "nothing"],
+    ids=[
+        "object",
+        "list",
+        "text",
+        "pydantic",
+        "aliases",
+        "dataclass of aliases",
+        "bytes of JSON",
+        "nothing",
+    ],
 )
 @pytest.mark.parametrize("published", [True, False], ids=["published", "consumed"])
 async def test_whatever_is_in_a_message_arrives(

@@ -32,6 +32,7 @@ from ._wire import (
     addresses_of,
     attributes_of,
     headers_of,
+    json_of,
     lying,
     own_headers,
     texts,
@@ -230,9 +231,10 @@ def _known(msg: StreamMessage[Any], headers: Mapping[str, Any], where: Lying) ->
 
 def _plain(body: Any) -> tuple[Any, str | None]:
     """Data for an event, and its content type where it is bytes as they came."""
-    dump = getattr(body, "model_dump", None)
-    if dump is not None:
-        return dump(mode="json"), None
+    if hasattr(type(body), "__pydantic_serializer__"):
+        # A model is of this process, and what is declared for the topic may be another class: the
+        # event has what FastStream writes of it.
+        return msgspec.json.decode(json_of(type(body).__qualname__, body)), None
     if not isinstance(body, bytes):
         return body, None
     if not body:

@@ -16,6 +16,7 @@ import msgspec
 from faststream import StreamMessage
 
 from busway import Envelope, Message
+from busway.codec import encode_binary
 
 __all__ = [
     "HOPS",
@@ -26,6 +27,7 @@ __all__ = [
     "attributes_of",
     "body_of",
     "headers_of",
+    "json_of",
     "lying",
     "own_headers",
     "parent_of",
@@ -195,14 +197,14 @@ def body_of(envelope: Envelope) -> tuple[bytes, str]:
         data, kind = msgspec.msgpack.decode(data), JSON
     if isinstance(data, bytes):
         return data, _BYTES
-    return msgspec.json.encode(data, enc_hook=_dumped), kind
+    return json_of(envelope.type, data), kind
 
 
-def _dumped(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    if dump is None:
-        raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
-    return dump(mode="json")
+def json_of(topic: str, data: Any) -> bytes:
+    """Data as the bus would write it: a body that a bus in memory sends is that of one that a
+    broker keeps, also where models of pydantic have aliases. Raises EncodeError."""
+    _, body = encode_binary(Envelope(topic, data, "faststream"), max_size=None)
+    return body
 
 
 def _text(value: Any) -> str:
