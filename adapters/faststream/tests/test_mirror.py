@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from faststream import AckPolicy, FastStream, TestApp
-from faststream.kafka import KafkaBroker, KafkaPublishMessage
+from faststream.kafka import KafkaBroker, KafkaPublishMessage, KafkaResponse, TestKafkaBroker
 from faststream.redis import RedisBroker, TestRedisBroker
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -256,6 +256,53 @@ async def test_a_message_of_kafka_keeps_its_key_its_time_and_its_place(kafka_url
     assert one.data == {"id": "o-1"}
     assert one.headers["who"] == "me"
     assert round(one.timestamp * 1000) == record.timestamp
+
+
+async def test_what_an_app_publishes_to_kafka_has_the_key_that_it_is_sent_with() -> None:
+    """That of the call, of the publisher, and of what a handler returns; the consumed copy, which
+    would have it, is dropped as an echo."""
+    bus = Bus(service="shop")
+    found = watching(bus)
+    broker = KafkaBroker(logger=None, middlewares=[MirrorToBus(bus)])
+    publisher = broker.publisher("paid", key=b"of the publisher")
+
+    @broker.subscriber("orders")
+    @publisher
+    async def pay(order: int) -> KafkaResponse:
+        return KafkaResponse(2, key=b"of the response")
+
+    async with TestKafkaBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        await broker.publish(1, "orders", key=b"of the call")
+        await publisher.publish(3)
+        await broker.publish(4, "bills")
+    assert [(each.data, each.key) for each in found] == [
+        (1, "of the call"),
+        (2, "of the response"),
+        (3, "of the publisher"),
+        (4, None),
+    ]
+
+
+async def test_a_batch_that_an_app_publishes_to_kafka_has_a_key_for_each() -> None:
+    bus = Bus(service="shop")
+    found = watching(bus)
+    broker = KafkaBroker(logger=None, middlewares=[MirrorToBus(bus)])
+    publisher = broker.publisher("orders", batch=True, key=b"of all")
+    async with TestKafkaBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        await publisher.publish(
+            KafkaPublishMessage(1, key=b"one"), KafkaPublishMessage(2, key="zwölf".encode()), 3
+        )
+    assert [(each.data, each.key) for each in found] == [(1, "one"), (2, "zwölf"), (3, "of all")]
+
+
+async def test_what_is_published_without_a_key_has_that_of_its_class() -> None:
+    bus = Bus(service="shop")
+    found = watching(bus)
+    mirror = MirrorToBus(bus, topics={"orders": "mirror.order"})
+    broker = KafkaBroker(logger=None, middlewares=[mirror])
+    async with TestKafkaBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        await broker.publish({"id": "o-1", "total": 1.5}, "orders")
+    assert [each.key for each in found] == ["o-1"]
 
 
 async def test_a_batch_of_kafka_is_as_many_events_as_it_has_records(kafka_url: str) -> None:

@@ -32,7 +32,9 @@ from ._wire import (
     addresses_of,
     attributes_of,
     headers_of,
+    is_model,
     json_of,
+    key_of,
     lying,
     own_headers,
     texts,
@@ -148,13 +150,16 @@ class Ferry:
         if len(bodies) == 1 and headers.get("ce_id"):
             # The event of another bus, which a bridge sends.
             known |= attributes_of(headers)
-        events = [self._sent(topic, body, cmd.destination, headers, known) for body in bodies]
-        if events:
-            await self._insist(events)
-            hops = events[0].headers[HOPS]
-            # Not add_headers: that writes into the dict of whoever publishes, and the next message
-            # with the same one would pass for one that came from the bus.
-            cmd.headers = {**cmd.headers, HOPS: f"{hops} {await self.place()}"}
+        keys = (key_of(cmd, number) for number in range(len(bodies)))
+        events = [
+            self._sent(topic, body, cmd.destination, headers, _keyed(key) | known)
+            for body, key in zip(bodies, keys, strict=True)
+        ]
+        await self._insist(events)
+        hops = events[0].headers[HOPS]
+        # Not add_headers: that writes into the dict of whoever publishes, and the next message
+        # with the same one would pass for one that came from the bus.
+        cmd.headers = {**cmd.headers, HOPS: f"{hops} {await self.place()}"}
 
     async def _items(self, msg: StreamMessage[Any]) -> list[tuple[Any, str | None]]:
         decoded: Any = await msg.decode()
@@ -229,12 +234,17 @@ def _known(msg: StreamMessage[Any], headers: Mapping[str, Any], where: Lying) ->
     return {**known, **attributes_of(headers)}
 
 
+def _keyed(key: str | None) -> dict[str, Any]:
+    # Without one, the event has what its class declares.
+    return {} if key is None else {"key": key}
+
+
 def _plain(body: Any) -> tuple[Any, str | None]:
     """Data for an event, and its content type where it is bytes as they came."""
-    if hasattr(type(body), "__pydantic_serializer__"):
+    if is_model(body):
         # A model is of this process, and what is declared for the topic may be another class: the
         # event has what FastStream writes of it.
-        return msgspec.json.decode(json_of(type(body).__qualname__, body)), None
+        return msgspec.json.decode(json_of(body.__class__.__qualname__, body)), None
     if not isinstance(body, bytes):
         return body, None
     if not body:

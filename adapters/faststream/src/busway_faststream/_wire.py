@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from faststream import StreamMessage
+from faststream import PublishCommand, StreamMessage
 
 from busway import Envelope, Message
 from busway.codec import encode_binary
@@ -27,7 +27,9 @@ __all__ = [
     "attributes_of",
     "body_of",
     "headers_of",
+    "is_model",
     "json_of",
+    "key_of",
     "lying",
     "own_headers",
     "parent_of",
@@ -107,16 +109,24 @@ def _record(record: Any) -> Lying:
     if partition is None or offset is None:
         return Lying()
     place = f"{record.topic}-{partition}-{offset}"
-    key = getattr(record, "key", None)
-    return Lying(
-        place,
-        _moment(getattr(record, "timestamp", None) or 0),
-        key.decode(errors="replace") if isinstance(key, bytes) else key,
-    )
+    written = _moment(getattr(record, "timestamp", None) or 0)
+    return Lying(place, written, _key(getattr(record, "key", None)))
+
+
+def _key(key: Any) -> str | None:
+    return None if key is None else _text(key)
 
 
 def _moment(milliseconds: int) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds > 0 else None
+
+
+def key_of(cmd: PublishCommand, number: int) -> str | None:
+    """The key that a message of this command is sent with, as the event of its record will have it.
+    None where the broker knows no keys."""
+    # Of Kafka's commands, whose classes cannot be imported where its client is not installed.
+    each = getattr(cmd, "key_for", None)
+    return _key(getattr(cmd, "key", None) if each is None else each(number))
 
 
 def parent_of(msg: StreamMessage[Any]) -> Envelope:
@@ -198,6 +208,11 @@ def body_of(envelope: Envelope) -> tuple[bytes, str]:
     if isinstance(data, bytes):
         return data, _BYTES
     return json_of(envelope.type, data), kind
+
+
+def is_model(value: object) -> bool:
+    """Whether it is of a model, or a dataclass, of pydantic."""
+    return hasattr(type(value), "__pydantic_serializer__")
 
 
 def json_of(topic: str, data: Any) -> bytes:
