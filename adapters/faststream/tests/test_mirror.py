@@ -13,7 +13,7 @@ from faststream.redis import RedisBroker, TestRedisBroker
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from busway import Bus, Envelope, OptionError, PublishError, event
+from busway import Bus, Envelope, InvalidEvent, OptionError, PublishError, TooLarge, event
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
 from busway_faststream import BusBroker, BusMiddleware, MirrorToBus
@@ -509,6 +509,109 @@ async def test_what_the_bus_never_takes_is_not_published_either() -> None:
         with pytest.raises(PublishError):
             await broker.publish(1, "orders")
     assert handled.items == []
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        each.message
+        for each in caplog.records
+        if each.name == "busway.faststream" and each.levelno == logging.ERROR
+    ]
+
+
+BAD = {"id": "bad", "total": "much"}
+
+
+LARGE = {"id": "large", "total": 1.0, "more": "x" * 10_000}
+
+
+@pytest.mark.parametrize("bad", [BAD, LARGE], ids=["of no class", "too large"])
+async def test_what_can_never_be_an_event_holds_up_no_partition_of_kafka(
+    bad: dict[str, Any], kafka_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not fit its class, or is too large: it is said once, the app has it, and what lies
+    behind it goes on."""
+    servers = kafka_servers(kafka_url)
+    bus = Bus("memory://?codec=json", service="shop", max_size=5_000)
+    name, handled = await fresh_topic(servers, "orders"), Seen()
+    found = watching(bus)
+    mirror = MirrorToBus(bus, topics={name: "mirror.order"}, published=False)
+    broker = KafkaBroker(servers, logger=None, middlewares=[mirror])
+
+    @broker.subscriber(
+        name,
+        group_id=name,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+    )
+    async def handle(order: dict[str, Any]) -> None:
+        handled.add(order["id"])
+
+    async with TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        for order in ({"id": "one", "total": 1.0}, bad, {"id": "two", "total": 2.0}):
+            await broker.publish(order, name)
+        await eventually(lambda: "two" in handled.items)
+        await bus.drain(timeout=PATIENCE)
+    assert handled.items == ["one", bad["id"], "two"]
+    assert [each.id for each in found] == [f"{name}-0-0", f"{name}-0-2"]
+    (said,) = refusals(caplog)
+    assert f"{name}-0-1" in said
+    assert "mirror.order" in said
+    assert "total" in said or "over the limit" in said
+    assert mirror.refused == 1
+
+
+async def test_of_a_batch_all_that_can_be_events_are(
+    kafka_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    servers = kafka_servers(kafka_url)
+    bus = Bus("memory://?codec=json", service="shop", max_size=5_000)
+    name, handled = await fresh_topic(servers, "orders"), Seen()
+    found = watching(bus)
+    mirror = MirrorToBus(bus, topics={name: "mirror.order"}, published=False)
+    broker = KafkaBroker(servers, logger=None, middlewares=[mirror])
+
+    @broker.subscriber(
+        name,
+        group_id=name,
+        batch=True,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+    )
+    async def handle(orders: list[dict[str, Any]]) -> None:
+        for order in orders:
+            handled.add(order["id"])
+
+    good = [{"id": f"o-{number}", "total": float(number)} for number in range(3)]
+    async with KafkaBroker(servers, logger=None) as stranger:
+        await stranger.publish_batch(good[0], BAD, good[1], LARGE, good[2], topic=name)
+    async with TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        await eventually(lambda: len(handled.items) == 5)
+        await bus.drain(timeout=PATIENCE)
+    assert handled.items == ["o-0", "bad", "o-1", "large", "o-2"]
+    assert [each.id for each in found] == [f"{name}-0-{number}" for number in (0, 2, 4)]
+    assert (mirror.refused, len(refusals(caplog))) == (2, 2)
+
+
+async def test_what_can_never_be_an_event_is_not_published_and_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus, handled = Bus("memory://?codec=json", service="shop", max_size=5_000), Seen()
+    mirror = MirrorToBus(bus, topics={"orders": "mirror.order"})
+    broker = RedisBroker(logger=None, middlewares=[mirror])
+
+    @broker.subscriber("orders")
+    async def handle(order: dict[str, Any]) -> None:
+        handled.add(order)
+
+    async with TestRedisBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        with pytest.raises(InvalidEvent):
+            await broker.publish(BAD, "orders")
+        with pytest.raises(TooLarge):
+            await broker.publish(LARGE, "orders")
+    assert handled.items == []
+    assert refusals(caplog) == [], "who publishes is told"
+    assert mirror.refused == 0
 
 
 async def test_a_record_of_kafka_is_committed_when_the_bus_has_it(kafka_url: str) -> None:

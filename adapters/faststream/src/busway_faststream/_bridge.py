@@ -63,6 +63,11 @@ class Bridge:
         have been sent."""
         return self.mirror.echoes
 
+    @property
+    def refused(self) -> int:
+        """How many consumed messages are not on the bus because it can never take them."""
+        return self.mirror.refused
+
 
 def bridge(
     broker: Broker,

@@ -42,6 +42,7 @@ from ._wire import (
 
 __all__ = ["Ferry", "TopicOf", "Topics", "place_of"]
 
+_NEVER: Final = (EncodeError, TooLarge)
 _WAITS: Final = Backoff(first=0.05, factor=2.0, cap=5.0)
 _log = logging.getLogger("busway.faststream")
 
@@ -82,6 +83,7 @@ class Ferry:
     def __init__(self, bus: Bus, topics: Topics, patience: float) -> None:
         self.bus = bus
         self.echoes = 0
+        self.refused = 0
         self._topics = topics
         self._patience = patience
         self._place: str | None = None
@@ -117,13 +119,20 @@ class Ferry:
             _log.info("a message %s. This is said once; all are counted as echoes", what)
 
     async def bring(self, msg: StreamMessage[Any]) -> bool:
-        """Publish what a message holds; whether there was anything to publish."""
+        """Publish what a message holds; whether there was anything to publish. What the bus can
+        never take is said in the log, and passed over: raised, it would be delivered again at
+        once and for ever, and all behind it would wait."""
+        events = await self._events(msg)
+        for event, why in await self._insist(events) if events else ():
+            self._refuse(event.id, event.topic, why)
+        return bool(events)
+
+    async def _events(self, msg: StreamMessage[Any]) -> list[Envelope]:
         addresses = addresses_of(msg.raw_message)
         all_headers: Sequence[Mapping[str, Any]] = msg.batch_headers or [msg.headers]
         places = lying(msg.raw_message)
         events: list[Envelope] = []
-        items = await self._items(msg)
-        for number, (data, kind) in enumerate(items):
+        for number, (item, said) in enumerate(await self._items(msg)):
             headers = texts(all_headers[number]) if number < len(all_headers) else {}
             address = addresses[min(number, len(addresses) - 1)]
             topic = self._topics.of(address, headers)
@@ -132,12 +141,25 @@ class Ferry:
             if await self.came_from_bus(headers):
                 self._say_echo("has been on the bus before and is not sent there again")
                 continue
-            where = places[number] if number < len(places) else Lying()
-            known = _known(msg, headers, where)
-            events.append(self._event(topic, data, kind, address, headers, known))
-        if events:
-            await self._insist(events)
-        return bool(events)
+            known = _known(msg, headers, places[number] if number < len(places) else Lying())
+            try:
+                data, kind = _plain(item)
+                kind = kind and (said or kind)
+                events.append(self._event(topic, data, kind, address, headers, known))
+            except Exception as error:
+                # Nobody was asked for anything: what this fails of now, it will always fail of.
+                self._refuse(known.get("id", msg.message_id), topic, error)
+        return events
+
+    def _refuse(self, id: str, topic: str, why: BaseException) -> None:
+        self.refused += 1
+        _log.error(
+            "the message %s is not on the bus, which can never take it as %s; the app handles it "
+            "all the same. Correct who sends it, or what is declared for the topic: %s",
+            id,
+            topic,
+            why,
+        )
 
     async def bring_command(self, cmd: PublishCommand) -> None:
         """Publish what is about to be sent, and mark it as known. What the bus sends is known."""
@@ -155,18 +177,19 @@ class Ferry:
             self._sent(topic, body, cmd.destination, headers, _keyed(key) | known)
             for body, key in zip(bodies, keys, strict=True)
         ]
-        await self._insist(events)
+        for _, why in await self._insist(events):
+            raise why
         hops = events[0].headers[HOPS]
         # Not add_headers: that writes into the dict of whoever publishes, and the next message
         # with the same one would pass for one that came from the bus.
         cmd.headers = {**cmd.headers, HOPS: f"{hops} {await self.place()}"}
 
     async def _items(self, msg: StreamMessage[Any]) -> list[tuple[Any, str | None]]:
+        """What a delivery holds, each with the content type that its message says."""
         decoded: Any = await msg.decode()
         if msg.batch_headers and isinstance(decoded, list):
-            return [_plain(each) for each in decoded]  # pyright: ignore[reportUnknownVariableType]
-        data, kind = _plain(decoded)
-        return [(data, kind and (msg.content_type or kind))]
+            return [(each, None) for each in decoded]  # pyright: ignore[reportUnknownVariableType]
+        return [(decoded, msg.content_type)]
 
     def _sent(
         self,
@@ -201,25 +224,30 @@ class Ferry:
             changes["content_type"] = kind
         return msgspec.structs.replace(envelope, given_id=envelope.id, **changes)
 
-    async def _insist(self, events: Sequence[Envelope]) -> None:
-        """Publish these; what the bus does not take is tried again, while there is patience."""
+    async def _insist(self, events: Sequence[Envelope]) -> list[tuple[Envelope, BaseException]]:
+        """Publish these; what the bus does not take is tried again, while there is patience. Those
+        that it can never take, each with why."""
         deadline = anyio.current_time() + self._patience
+        never: list[tuple[Envelope, BaseException]] = []
         refusals = 0
-        while True:
+        while events:
             try:
                 await self.bus.publish_many(events)
-                return
-            except (EncodeError, TooLarge):
-                raise
+                break
             except (PublishError, PublishUnknown) as error:
+                failed = error.failed or [(envelope, error) for envelope in events]
+                never += [each for each in failed if isinstance(each[1], _NEVER)]
+                events = [envelope for envelope, why in failed if not isinstance(why, _NEVER)]
+                if not events:
+                    break
                 refusals += 1
                 wait = _WAITS.wait(refusals, random())
                 if anyio.current_time() + wait > deadline:
                     raise
-                events = [envelope for envelope, _ in error.failed] or events
                 if refusals == 1:
                     _log.warning("the bus does not take events now, messages wait: %s", error)
                 await anyio.sleep(wait)
+        return never
 
 
 def _known(msg: StreamMessage[Any], headers: Mapping[str, Any], where: Lying) -> dict[str, Any]:

@@ -41,6 +41,11 @@ class MirrorToBus:
     of Kafka's subscribers) can lose an event when the process dies; it is said in the log, once for
     each subscriber.
 
+    What the bus can never take, because it does not fit its topic's class, is no JSON or too large,
+    raises when the app publishes it. Consumed, it is an error in the log that names it, is counted
+    as ``refused``, and the app handles it all the same: delivered again it would fail again, and
+    all behind it would wait.
+
     An event has the id of its message's place (``orders-1718-0``, ``orders-2-1718``), and one of a
     ``BusBroker`` keeps its own, so that ``dedupe`` recognises one that was delivered twice; the
     message's correlation id, trace context, headers and, on Kafka, key. What came from this bus is
@@ -89,6 +94,11 @@ class MirrorToBus:
         """How many messages were not mirrored because they came from the bus, or not sent because
         they came from there."""
         return self.ferry.echoes
+
+    @property
+    def refused(self) -> int:
+        """How many consumed messages are not on the bus because it can never take them."""
+        return self.ferry.refused
 
     def __call__(self, msg: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
         made = _Mirroring(msg, context=context)
