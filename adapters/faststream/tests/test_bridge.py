@@ -215,6 +215,30 @@ async def test_what_can_never_be_sent_becomes_a_dead_letter(redis_url: str) -> N
     assert len(await entries(redis_url, out)) == 1, "the next one is sent"
 
 
+async def test_what_is_too_large_for_kafka_becomes_a_dead_letter_and_its_key_goes_on(
+    kafka_url: str,
+) -> None:
+    servers, bus, handled = kafka_servers(kafka_url), Bus(service="shop"), Seen()
+    out = await fresh_topic(servers, "out")
+    broker = KafkaBroker(servers, logger=None, acks="all", max_request_size=10_000)
+    bridge(broker, bus, from_bus={"order.*": broker.publisher(out)})
+
+    @broker.subscriber(out, group_id=out, auto_offset_reset="earliest")
+    async def handle(order: int | str) -> None:
+        handled.add(order)
+
+    async with TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        await bus.publish("order.paid", "x" * 20_000, key="customer-1")
+        await bus.publish("order.paid", 2, key="customer-1")
+        await eventually(lambda: handled.items)
+        await bus.drain(timeout=PATIENCE)
+        (letter,) = await bus.dead_letters("shop.faststream").list()
+    assert handled.items == [2]
+    assert (letter.kind, letter.attempts) == ("TooLarge", 1)
+    assert "order.paid: the broker never takes this" in letter.reason
+    assert "max_request_size" in letter.reason
+
+
 async def test_both_sides_have_what_the_other_one_has(redis_url: str) -> None:
     """Many events each way, at once, and each arrives once."""
     into, out, bus = fresh("in"), fresh("out"), Bus(service="shop")

@@ -7,7 +7,17 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
-from busway import Backoff, Bus, Envelope, OptionError, Retry, RetryLater, Subscription, UsageError
+from busway import (
+    Backoff,
+    Bus,
+    Envelope,
+    OptionError,
+    Retry,
+    RetryLater,
+    Subscription,
+    TooLarge,
+    UsageError,
+)
 
 from ._ferry import Ferry, TopicOf
 from ._mirror import MirrorToBus
@@ -19,6 +29,9 @@ _FINAL = (TypeError, ValueError, UsageError)
 _POLICY: Final = Retry(
     attempts=2**31, give_up_on=_FINAL, backoff=Backoff(first=0.1, factor=2.0, cap=5.0)
 )
+_TOO_LARGE: Final = frozenset({"MessageSizeTooLargeError", "RecordListTooLargeError"})
+"""What a client of Kafka raises; by name, because none needs to be installed. Its other errors that
+it would not retry itself, such as a missing permission, end once somebody has mended something."""
 _UNTIL_UP: Final = 0.05
 """Seconds between two looks whether the broker of an app that starts is up."""
 _ANSWER: Final = 1.0
@@ -113,7 +126,7 @@ def bridge(
             ``<service>.faststream``.
         concurrency: How many keys are sent side by side.
         retry: For events that the broker does not take. Without it they are tried for ever, except
-            what can never be sent, which becomes a dead letter.
+            what can never be sent (no JSON, or too large for Kafka), which becomes a dead letter.
 
     Raises:
         OptionError: there is no broker, nothing to carry, or a publisher is none.
@@ -175,9 +188,13 @@ def _sender(
         options: dict[str, Any] = {}
         if takes_key and envelope.key is not None:
             options["key"] = envelope.key.encode()
-        await publisher.publish(
-            body, headers=headers, correlation_id=envelope.correlation_id, **options
-        )
+        options["correlation_id"] = envelope.correlation_id
+        try:
+            await publisher.publish(body, headers=headers, **options)
+        except Exception as error:
+            if type(error).__name__ in _TOO_LARGE:
+                raise TooLarge(f"{envelope.type}: the broker never takes this: {error}") from error
+            raise
 
     return send
 
