@@ -10,7 +10,7 @@ from faststream import StreamMessage
 
 from busway import Bus, Message
 from busway_faststream._ferry import Ferry, Topics
-from busway_faststream._wire import own_headers, parent_of
+from busway_faststream._wire import attributes_of, own_headers, parent_of
 from tests.facts import Seen
 
 __all__: list[str] = []
@@ -35,6 +35,29 @@ def test_attributes_that_are_bytes_are_text() -> None:
         "Zürich",
         "a=\ufffd",
     )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ce_time": "yesterday"},
+        {"ce_time": "2020-01-01T00:00:00"},
+        {"ce_time": "0001-01-01T00:00:00+10:00"},
+        {"ce_schemaversion": "1.2.0"},
+        {"ce_schemaversion": str(2**31)},
+        {"ce_time": 5, "ce_schemaversion": ["3"]},
+    ],
+    ids=str,
+)
+def test_attributes_that_cannot_be_read_are_left_out(headers: dict[str, Any]) -> None:
+    """A message is not lost for what somebody else wrote there."""
+    assert attributes_of({**headers, "ce_id": "e-1"}) == {"id": "e-1", "causation_id": None}
+
+
+@pytest.mark.parametrize("ref", ["aggregate", "resource"])
+def test_a_reference_of_which_one_half_is_there_is_read(ref: str) -> None:
+    assert attributes_of({f"ce_{ref}id": "o-1"})[ref] == ("", "o-1")
+    assert attributes_of({f"ce_{ref}type": "order"})[ref] == ("order", "")
 
 
 @pytest.mark.anyio

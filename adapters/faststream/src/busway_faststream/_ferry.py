@@ -203,9 +203,9 @@ class Ferry:
         if not isinstance(body, Envelope):
             return self._event(topic, *_plain(body), address, headers, known)
         told = headers_of(body, body.headers.get(HOPS, ""), "")
-        known = {**attributes_of(told), "time": body.time}
         kind = body.content_type
-        return self._event(topic, body.data, kind, address, {**told, **headers}, known)
+        headers = {**told, **headers}
+        return self._event(topic, body.data, kind, address, headers, attributes_of(told))
 
     def _event(
         self,
@@ -214,14 +214,18 @@ class Ferry:
         kind: str | None,
         address: str,
         headers: Mapping[str, Any],
-        options: dict[str, Any],
+        known: dict[str, Any],
     ) -> Envelope:
+        version = known.get("schema_version")
+        options = {name: value for name, value in known.items() if name != "schema_version"}
         envelope = self.bus.envelope(topic, data, **options)
         hops = f"{headers.get(HOPS, '')} {place_of(address)}".strip()
         changes: dict[str, Any] = {"headers": {**own_headers(headers), HOPS: hops}}
         changes |= {name: headers[name] for name in TRACE if headers.get(name)}
         if kind is not None:
             changes["content_type"] = kind
+        if version is not None:
+            changes["schema_version"] = version
         return msgspec.structs.replace(envelope, given_id=envelope.id, **changes)
 
     async def _insist(self, events: Sequence[Envelope]) -> list[tuple[Envelope, BaseException]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 from faststream import PublishCommand, StreamMessage
@@ -46,6 +46,14 @@ _BYTES: Final = "application/octet-stream"
 TRACE: Final = ("traceparent", "tracestate")
 
 _CLOUD: Final = "ce_"
+_TOLD: Final = (
+    *("id", "source", "time", "subject", "correlationid", "causationid", "idempotencykey"),
+    *("schemaversion", "tenant", "userid"),
+    *("aggregatetype", "aggregateid", "resourcetype", "resourceid"),
+)
+"""The attributes that are read, by the names that the wire format has."""
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+_Version = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 _FRAMEWORK: Final = frozenset({"content-type", "correlation_id", "message_id", "reply_to"})
 """What FastStream itself says there."""
 _ADDRESSES: Final = ("topic", "subject", "routing_key")
@@ -157,18 +165,45 @@ def own_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def attributes_of(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event is told to be by the headers of its message, as ``Bus.envelope`` takes it."""
+    """What an event is told to be by the headers of its message, as ``Bus.envelope`` takes it, and
+    its ``schema_version``. What cannot be read is left out: the message is not to be lost by it."""
     told = {
-        "id": headers.get(f"{_CLOUD}id"),
-        "key": headers.get(f"{_CLOUD}subject"),
-        "source": headers.get(f"{_CLOUD}source"),
-        "correlation_id": headers.get("correlation_id") or headers.get(f"{_CLOUD}correlationid"),
-        "tenant": headers.get(f"{_CLOUD}tenant"),
-        "user": headers.get(f"{_CLOUD}userid"),
+        name: str(headers[f"{_CLOUD}{name}"]) for name in _TOLD if headers.get(f"{_CLOUD}{name}")
     }
-    known = {name: value for name, value in told.items() if value}
+    known = {
+        "id": told.get("id"),
+        "key": told.get("subject"),
+        "source": told.get("source"),
+        "time": _time(told.get("time", "")),
+        "correlation_id": headers.get("correlation_id") or told.get("correlationid"),
+        "idempotency_key": told.get("idempotencykey"),
+        "schema_version": _version(told.get("schemaversion", "")),
+        "tenant": told.get("tenant"),
+        "user": told.get("userid"),
+        "aggregate": _ref(told.get("aggregatetype", ""), told.get("aggregateid", "")),
+        "resource": _ref(told.get("resourcetype", ""), told.get("resourceid", "")),
+    }
+    known = {name: value for name, value in known.items() if value is not None}
     # Not what is being handled here: that is this very message.
-    return {**known, "causation_id": headers.get(f"{_CLOUD}causationid")}
+    return {**known, "causation_id": told.get("causationid")}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return msgspec.convert(text, _Moment).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def _version(text: str) -> int | None:
+    try:
+        return msgspec.convert(text, _Version, strict=False)
+    except msgspec.ValidationError:
+        return None
+
+
+def _ref(kind: str, id: str) -> tuple[str, str] | None:
+    return (kind, id) if kind or id else None
 
 
 def headers_of(envelope: Envelope, hops: str, content_type: str) -> dict[str, str]:
@@ -182,9 +217,14 @@ def headers_of(envelope: Envelope, hops: str, content_type: str) -> dict[str, st
         "subject": envelope.key,
         "correlationid": envelope.correlation_id,
         "causationid": envelope.causation_id,
+        "idempotencykey": envelope.idempotency_key,
+        "schemaversion": None if envelope.schema_version == 1 else str(envelope.schema_version),
         "tenant": envelope.tenant,
         "userid": envelope.user,
     }
+    for name in ("aggregate", "resource"):
+        kind, id = getattr(envelope, name) or ("", "")
+        attributes |= {f"{name}type": kind, f"{name}id": id}
     cloud = {f"{_CLOUD}{name}": value for name, value in attributes.items() if value}
     own = {n: v for n, v in own_headers(envelope.headers).items() if n not in cloud}
     return {**own, **trace_of(envelope), **cloud, HOPS: hops, "content-type": content_type}
