@@ -129,6 +129,31 @@ async def test_a_websocket_has_the_bus_and_its_correlation_too() -> None:
     assert server.sent[0]["headers"] == [(b"x-correlation-id", b"r")]
 
 
+async def test_an_error_after_the_answer_has_begun_is_raised_and_not_answered_again() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        raise StateError("the bus has stopped")
+
+    bus, server = Bus(service="shop"), Server(path="/orders")
+    with pytest.raises(StateError, match="the bus has stopped"):
+        await BusMiddleware(app, bus)(server.scope, server.receive, server.send)
+    assert [(each["type"], each["status"]) for each in server.sent] == [
+        ("http.response.start", 202)
+    ]
+
+
+async def test_a_correlation_id_that_the_app_answers_with_is_kept() -> None:
+    own = [(b"X-Correlation-ID", b"of the app"), (b"content-type", b"text/plain")]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": own})
+        await send({"type": "http.response.body", "body": b""})
+
+    bus, server = Bus(service="shop"), Server(headers=[(b"x-correlation-id", b"c-1")])
+    await BusMiddleware(app, bus)(server.scope, server.receive, server.send)
+    assert server.sent[0]["headers"] == own
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -319,6 +320,12 @@ def test_a_browser_goes_on_at_another_process_where_history_is_kept() -> None:
 
 def test_a_browser_goes_on_at_another_process_over_redis(own_redis: RedisServer) -> None:
     two_processes(Bus(own_redis.url, service="one"), Bus(own_redis.url, service="two"))
+
+
+def test_a_browser_goes_on_at_another_process_over_kafka(kafka_url: str) -> None:
+    # One partition: events of several come in no order that another process could know.
+    url = f"{kafka_url}?partitions=1&prefix=web-{uuid4().hex}-"
+    two_processes(Bus(url, service="one"), Bus(url, service="two"))
 
 
 def test_where_no_history_is_kept_another_process_says_so() -> None:

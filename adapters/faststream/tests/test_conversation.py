@@ -63,6 +63,21 @@ async def test_what_a_handler_of_kafka_publishes_on_the_bus_belongs_to_its_messa
     assert sent[0].traceparent == TRACEPARENT
 
 
+async def test_tenant_and_user_of_an_event_that_came_as_a_message_are_handed_on() -> None:
+    bus, broker = Bus(), RedisBroker(logger=None)
+    sent: list[Envelope] = []
+
+    @broker.subscriber("orders")
+    async def handle(order: int, bus: BusDep) -> None:
+        sent.append(await bus.publish("order.placed", order))
+
+    async with TestRedisBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        headers = {"ce_id": "e-1", "ce_tenant": "acme", "ce_userid": "u-1"}
+        await broker.publish(1, "orders", headers=headers)
+    (one,) = sent
+    assert (one.tenant, one.user, one.causation_id) == ("acme", "u-1", "e-1")
+
+
 @pytest.mark.parametrize("plain", [True, False], ids=["in a thread", "async"])
 async def test_it_belongs_to_it_whatever_the_handler_is(plain: bool, redis_url: str) -> None:
     bus, broker, name = Bus(), RedisBroker(redis_url, logger=None), fresh("orders")

@@ -474,6 +474,19 @@ async def test_what_the_bus_does_not_take_at_first_is_tried_again(
     assert [r.message for r in caplog.records if "does not take events" in r.message]
 
 
+async def test_of_a_batch_only_what_the_bus_did_not_take_is_tried_again() -> None:
+    transport = Flaky(MemoryTransport())
+    bus = Bus(transport, service="shop")
+    found = watching(bus)
+    broker = KafkaBroker(logger=None, middlewares=[MirrorToBus(bus)])
+    async with TestKafkaBroker(broker), TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        transport.fail("send", times=2, when=lambda item: item.content.data == 2)
+        await broker.publish_batch(1, 2, 3, topic="orders")
+        await bus.drain(timeout=PATIENCE)
+    assert [each.data for each in found] == [1, 3, 2]
+    assert bus.stats().publish_failed == 2
+
+
 async def test_what_the_bus_never_takes_is_neither_handled_nor_acknowledged(redis_url: str) -> None:
     name, transport = fresh("orders"), Flaky(MemoryTransport())
     bus, handled = Bus(transport, service="shop"), Seen()
