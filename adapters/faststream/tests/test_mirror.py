@@ -13,7 +13,7 @@ from faststream.redis import RedisBroker, TestRedisBroker
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from busway import Bus, Envelope, InvalidEvent, OptionError, PublishError, TooLarge, event
+from busway import Batch, Bus, Envelope, InvalidEvent, OptionError, PublishError, TooLarge, event
 from busway.memory import MemoryTransport
 from busway.testing import Flaky
 from busway_faststream import BusBroker, BusMiddleware, MirrorToBus
@@ -385,6 +385,37 @@ async def test_an_envelope_that_a_bus_broker_publishes_is_the_same_event_on_the_
     (one,) = found
     assert msgspec.to_builtins(one.data) == {"id": "o-1", "total": 1.5}
     for name in ("id", "type", "key", "source", "correlation_id", "tenant", "time"):
+        assert getattr(one, name) == getattr(sent, name), name
+    assert one.headers["who"] == "me"
+
+
+@pytest.mark.parametrize("batch", [None, Batch(10, within=0.01)], ids=["alone", "in a batch"])
+async def test_an_event_that_a_bus_broker_consumes_is_the_same_event_on_the_other_bus(
+    batch: Batch | None,
+) -> None:
+    bus, handled = Bus(service="mirror"), Seen()
+    found = watching(bus)
+    broker = BusBroker(service="shop", logger=None, middlewares=[MirrorToBus(bus)])
+
+    @broker.subscriber("mirror.order", batch=batch)
+    async def handle(order: Any) -> None:
+        handled.add(order)
+
+    async with TestApp(FastStream(broker, lifespan=bus.lifespan)):
+        made = broker.bus.envelope(
+            Order("o-1", 1.5),
+            tenant="acme",
+            user="u-1",
+            causation_id="why",
+            idempotency_key="once",
+            aggregate=("order", "o-1"),
+            headers={"who": "me"},
+        )
+        sent = await broker.bus.publish(msgspec.structs.replace(made, schema_version=3))
+        await eventually(lambda: handled.items)
+    (one,) = found
+    others = {"data", "content_type", "headers", "given_correlation_id", "timestamp"}
+    for name in {*Envelope.__struct_fields__, "time", "correlation_id", "duplicate_key"} - others:
         assert getattr(one, name) == getattr(sent, name), name
     assert one.headers["who"] == "me"
 

@@ -38,6 +38,7 @@ from ._wire import (
     lying,
     own_headers,
     texts,
+    told,
 )
 
 __all__ = ["Ferry", "TopicOf", "Topics", "place_of"]
@@ -129,11 +130,11 @@ class Ferry:
 
     async def _events(self, msg: StreamMessage[Any]) -> list[Envelope]:
         addresses = addresses_of(msg.raw_message)
-        all_headers: Sequence[Mapping[str, Any]] = msg.batch_headers or [msg.headers]
+        all_headers = told(msg)
         places = lying(msg.raw_message)
         events: list[Envelope] = []
         for number, (item, said) in enumerate(await self._items(msg)):
-            headers = texts(all_headers[number]) if number < len(all_headers) else {}
+            headers = all_headers[number] if number < len(all_headers) else {}
             address = addresses[min(number, len(addresses) - 1)]
             topic = self._topics.of(address, headers)
             if topic is None:
@@ -202,10 +203,9 @@ class Ferry:
         """What is published, as an event: an envelope stays the event that it is."""
         if not isinstance(body, Envelope):
             return self._event(topic, *_plain(body), address, headers, known)
-        told = headers_of(body, body.headers.get(HOPS, ""), "")
+        own = headers_of(body, body.headers.get(HOPS, ""), "")
         kind = body.content_type
-        headers = {**told, **headers}
-        return self._event(topic, body.data, kind, address, headers, attributes_of(told))
+        return self._event(topic, body.data, kind, address, {**own, **headers}, attributes_of(own))
 
     def _event(
         self,

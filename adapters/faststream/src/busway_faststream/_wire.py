@@ -8,8 +8,9 @@ a record in Kafka is a CloudEvent to anybody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -34,6 +35,7 @@ __all__ = [
     "own_headers",
     "parent_of",
     "texts",
+    "told",
     "trace_of",
 ]
 
@@ -162,6 +164,19 @@ def own_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
         and not name.startswith(_CLOUD)
         and not name.lower().startswith("busway-")
     }
+
+
+def told(msg: StreamMessage[Any]) -> list[dict[str, Any]]:
+    """The headers of each message of this delivery, as text. Those of an event of a BusBroker's
+    say what the event says of itself, too: FastStream has only the application's own."""
+    given: Sequence[Mapping[Any, Any]] = msg.batch_headers or [msg.headers]
+    records = chain(_records(msg.raw_message), repeat(None))
+    return [
+        {**headers_of(record.envelope, "", ""), **texts(headers)}
+        if isinstance(record, Message)
+        else texts(headers)
+        for headers, record in zip(given, records, strict=False)
+    ]
 
 
 def attributes_of(headers: Mapping[str, Any]) -> dict[str, Any]:
