@@ -112,7 +112,9 @@ _BUILTINS = (bool, int, float, str, bytes, dict, list)
 def _builtins(data: Any) -> Any:
     # What these hold stays as it is: FastStream's own validation knows more types than JSON does.
     kept: Any = data
-    return kept if data is None or isinstance(data, _BUILTINS) else msgspec.to_builtins(data)
+    if data is None or isinstance(data, _BUILTINS):
+        return kept
+    return msgspec.to_builtins(data, enc_hook=_of_model)
 
 
 def bytes_of(envelope: Envelope) -> bytes:
@@ -122,19 +124,27 @@ def bytes_of(envelope: Envelope) -> bytes:
         return bytes(data)
     if data is None:
         return b""
-    return data.encode() if isinstance(data, str) else msgspec.json.encode(sendable(data))
+    return data.encode() if isinstance(data, str) else msgspec.json.encode(data, enc_hook=_of_model)
 
 
 def sendable(body: Any) -> Any:
-    """A model of pydantic's as the builtins it stands for, also inside of a list or a dict; all
-    else as it is."""
-    if not isinstance(body, type) and hasattr(body, "model_dump"):
-        return body.model_dump(mode="json")
+    """A model of pydantic's as the builtins that it is written as, also inside of a list or a dict;
+    all else as it is."""
+    if hasattr(type(body), "__pydantic_serializer__"):
+        return _of_model(body)
     if isinstance(body, list | tuple):
         return [sendable(each) for each in body]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(body, dict):
         return {key: sendable(value) for key, value in body.items()}  # pyright: ignore[reportUnknownVariableType]
     return body
+
+
+def _of_model(value: Any) -> Any:
+    """As the bus writes a model: what pydantic reads, by its aliases."""
+    serializer: Any = getattr(type(value), "__pydantic_serializer__", None)
+    if serializer is None:
+        raise TypeError(f"an object of {type(value).__qualname__} is no data")
+    return msgspec.json.decode(serializer.to_json(value, by_alias=True))
 
 
 def _is_msgpack(envelope: Envelope) -> bool:

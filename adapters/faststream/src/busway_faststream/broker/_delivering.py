@@ -11,7 +11,6 @@ from faststream.message import AckStatus
 
 from busway import Envelope, Message
 
-from ._data import sendable
 from ._outcome import after_error, after_return, supported
 from ._reading import batch_item
 
@@ -42,7 +41,7 @@ class Delivering:
 
         async def deliver(envelope: Envelope, message: Message[Any]) -> Any:
             result = await self.handle(message)
-            return None if envelope.reply_to is None else sendable(result)
+            return None if envelope.reply_to is None else result
 
         return self._named(deliver)
 

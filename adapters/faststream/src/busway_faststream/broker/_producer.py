@@ -13,7 +13,7 @@ from busway import Bus, Envelope, Message, OptionError, StateError
 
 from ._command import BusPublishCommand
 from ._compat import CodecProto, DefaultCodec, ParserComposition, ProducerProto
-from ._data import plain, sendable
+from ._data import plain
 from ._message import REPLY_TO, BusMessage, trace_of
 
 __all__ = ["BusProducer", "Reply", "parsed_reply"]
@@ -134,7 +134,7 @@ class BusProducer(ProducerProto[BusPublishCommand]):
             return data, kind or _OCTETS
         if isinstance(body, bytes | bytearray):
             return bytes(body), _OCTETS
-        return sendable(body), None
+        return body, None
 
     def _check(self) -> None:
         if not self.connected:
