@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -122,6 +123,33 @@ async def test_what_is_no_part_of_an_event_is_told_how_it_is_had(kind: type) -> 
     handle.__annotations__ = {"event": dict, "other": kind}
     broker.subscriber("order.*")(handle)
     await refused(broker, HandlerError, rf"Annotated\[{kind.__name__}, Context\(")
+
+
+async def yields(event: Any) -> Any:
+    yield event
+
+
+def yields_in_a_thread(event: Any) -> Any:
+    yield event
+
+
+class Yields:
+    def __call__(self, event: Any) -> Any:
+        yield event
+
+
+@pytest.mark.parametrize("apply_types", [True, False])
+@pytest.mark.parametrize(
+    "handler",
+    [yields, yields_in_a_thread, Yields(), partial(yields)],
+    ids=["async", "sync", "object", "partial"],
+)
+async def test_a_handler_that_yields_would_acknowledge_all_and_handle_nothing(
+    handler: Any, apply_types: bool
+) -> None:
+    broker = broker_on(apply_types=apply_types)
+    broker.subscriber("order.*", group="billing")(handler)
+    await refused(broker, HandlerError, "[Yy]ields.* is a generator: .*no `yield`")
 
 
 async def test_a_subscriber_without_a_pattern() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ForwardRef, get_args
 
 from faststream import StreamMessage
@@ -14,7 +16,7 @@ from ._compat import HandlerItem
 from ._data import Reader, is_model, is_typed, plain, reader_of
 from ._message import BusBatchMessage, BusMessage
 
-__all__ = ["batch_item", "check_parameters", "decoder_of", "wanted_by"]
+__all__ = ["batch_item", "check_parameters", "check_that_it_runs", "decoder_of", "wanted_by"]
 
 Decoder = Callable[[Any], Awaitable[Any]]
 
@@ -44,6 +46,19 @@ def batch_item(call: HandlerItem[Any]) -> Any:
             f"and it is {wanted!r}"
         )
     return arguments[0] if is_typed(arguments[0]) else Envelope
+
+
+def check_that_it_runs(call: HandlerItem[Any]) -> None:
+    """Raises HandlerError for a generator: every event would be acknowledged, and none handled."""
+    target: Any = call.handler._declared_call  # pyright: ignore[reportPrivateUsage]
+    while isinstance(target, partial):
+        target = target.func
+    target = target if inspect.isroutine(target) else type(target).__call__
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise HandlerError(
+            f"{call.name} is a generator: calling it runs nothing of it. Use no `yield` in a "
+            "handler; what it depends on may have one"
+        )
 
 
 def check_parameters(call: HandlerItem[Any]) -> None:

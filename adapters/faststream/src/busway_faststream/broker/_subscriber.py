@@ -21,7 +21,7 @@ from ._message import BusBatchMessage, BusMessage
 from ._pipeline import Pipeline
 from ._publisher import ReplyPublisher
 from ._pulling import Pull
-from ._reading import check_parameters, decoder_of
+from ._reading import check_parameters, check_that_it_runs, decoder_of
 from ._specification import BusSubscriberSpecification
 
 __all__ = ["BusSubscriber"]
@@ -154,6 +154,8 @@ class BusSubscriber(SubscriberUsecase[Any]):
         # is also so while it is taken back and finishes what runs. Only a start renews it.
         if self.delivering is None:
             self.delivering = Delivering(self, self._own.policy)
+        for call in self.calls:
+            check_that_it_runs(call)
         try:
             super()._build_fastdepends_model()
         except (SetupError, UsageError):
