@@ -226,7 +226,8 @@ def _decoders(wanted: Any) -> dict[str, Callable[[Any], Any]]:
             "json": msgspec.json.Decoder(wanted, dec_hook=from_builtins).decode,
             "msgpack": msgspec.msgpack.Decoder(wanted, dec_hook=from_builtins).decode,
         }
-    except (TypeError, msgspec.MsgspecError) as error:
+    except (TypeError, NameError, AttributeError, msgspec.MsgspecError) as error:
+        # Of the middle two is an annotation of a field that names nothing.
         raise HandlerError(
             f"nothing can be converted to {_name(wanted)}: {_reason(error)}"
         ) from error

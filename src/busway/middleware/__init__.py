@@ -24,6 +24,7 @@ from ._hooks import (
     trace,
 )
 from ._log import LogHooks, log
+from ._reading import reader_of
 from ._store import DONE, NEW, Busy, Claim, DedupeKey, DedupeStore, Done, MemoryStore, New
 from ._timeout import timeout
 from ._types import (
@@ -76,6 +77,7 @@ __all__ = [
     "handler_name",
     "log",
     "publishing",
+    "reader_of",
     "timeout",
     "trace",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from busway import event
-from tests.facts import Seen
+from busway import Batch, event
+from tests.facts import Seen, letters
 
 from .started import broker_on, started
 
@@ -88,3 +89,55 @@ async def test_a_reply_and_a_result_are_too(url: str) -> None:
         await seen.count(2)
     assert reply == Slip(parcelId="p-1")
     assert sorted(seen.items) == ["p-1", "p-2"]
+
+
+class Strict(BaseModel):
+    """Takes a moment of JSON's, and of Python no text for one."""
+
+    model_config = ConfigDict(strict=True)
+
+    at: datetime
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        (Strict, Strict(at=NOON)),
+        (Strict | None, Strict(at=NOON)),
+        (list[Strict], [Strict(at=NOON)]),
+        (dict[str, Strict], {"a": Strict(at=NOON)}),
+    ],
+    ids=str,
+)
+async def test_a_strict_model_is_read_as_it_was_written(url: str, kind: Any, sent: Any) -> None:
+    seen, broker = Seen(), broker_on(url)
+    broker.subscriber("moment.*")(taking(kind, seen))
+    async with started(broker):
+        await broker.publish(sent, "moment.noted")
+        await broker.bus.publish("moment.noted", sent)
+    assert seen.items == [sent, sent]
+
+
+async def test_a_batch_of_strict_models_is_too(url: str) -> None:
+    seen, broker = Seen(), broker_on(url)
+    broker.subscriber("moment.*", group="store", batch=Batch(3, within=0.01))(
+        taking(list[Strict], seen)
+    )
+    async with started(broker):
+        await broker.publish_batch(
+            Strict(at=NOON), {"at": "late"}, Strict(at=NOON), topic="moment.noted"
+        )
+        await letters(broker.bus, "store", 1)
+        await broker.bus.drain()
+    assert [each for batch in seen.items for each in batch] == [Strict(at=NOON)] * 2
+
+
+def taking(kind: Any, seen: Seen) -> Any:
+    async def handle(event: Any) -> None:
+        seen.add(event)
+
+    handle.__annotations__ = {"event": kind}
+    return handle

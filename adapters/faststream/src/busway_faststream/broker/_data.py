@@ -1,22 +1,24 @@
 """Events as a handler's parameter asks for them, and what handlers return as the bus takes it.
 
-The rule is the bus's: data that does not fit is ``Undecodable``, which no retry can mend. Where
-the annotation is a class that msgspec knows and pydantic does not, or a model of pydantic's, the
-bytes are decoded straight into it; everything else is given to FastStream as builtins, which
-validates it as it always does.
+The rule is the bus's: data that does not fit is ``Undecodable``, which no retry can mend. What is
+made of classes that the bus reads (Structs, classes of attrs, models) is read by the bus, as for a
+handler of its own; everything else is given to FastStream as builtins, which validates it as it
+always does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from busway import Envelope, Undecodable
+from busway import Envelope, Undecodable, middleware
 
-__all__ = ["Reader", "bytes_of", "is_model", "is_typed", "plain", "reader_of", "sendable"]
+from ._kinds import is_read_by_the_bus
+
+__all__ = ["Reader", "bytes_of", "plain", "reader_of", "sendable"]
 
 Reader = Callable[[Envelope], Any]
 
@@ -24,73 +26,36 @@ _MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msg
 
 
 def reader_of(wanted: Any) -> Reader:
-    """What makes a handler's argument of an envelope. It raises ``Undecodable``."""
-    if is_model(wanted):
-        read = _model_reader(wanted)
-    elif is_typed(wanted):
-        read = _typed_reader(wanted)
-    elif wanted is bytes:
-        read = bytes_of
-    else:
-        read = plain
+    """What makes a handler's argument of an envelope. It raises ``Undecodable``.
+
+    Raises HandlerError when nothing can be made into it.
+    """
+    if is_read_by_the_bus(wanted):
+        return _read_by_the_bus(wanted)
+    read = bytes_of if wanted is bytes else plain
 
     def checked(envelope: Envelope) -> Any:
         try:
             return read(envelope)
-        except Undecodable:
-            raise
         except Exception as error:
             name = getattr(wanted, "__qualname__", None) or str(wanted)
-            raise Undecodable(f"{envelope.type}: data does not fit {name}: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise Undecodable(f"{envelope.type}: data does not fit {name}: {reason}") from error
 
     return checked
 
 
-def is_typed(wanted: Any) -> bool:
-    """Whether msgspec has to make it: pydantic has no idea of a Struct, or of a class of attrs."""
-    return any(_is_msgspecs(each) for each in _parts(wanted))
+def _read_by_the_bus(wanted: Any) -> Reader:
+    read = middleware.reader_of(wanted)
 
+    def unlabelled(envelope: Envelope) -> Any:
+        kind = envelope.content_type
+        if kind is not None and "json" not in kind and "msgpack" not in kind:
+            # Who publishes bytes, by a codec of theirs or none, means JSON more often than not.
+            envelope = msgspec.structs.replace(envelope, content_type=None)
+        return read(envelope)
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for each in get_args(annotation):
-        yield from _parts(each)
-
-
-def is_model(cls: Any) -> bool:
-    return isinstance(cls, type) and hasattr(cls, "model_validate_json")
-
-
-def _is_msgspecs(cls: Any) -> bool:
-    is_attrs = hasattr(cls, "__attrs_attrs__")
-    return isinstance(cls, type) and (is_attrs or issubclass(cls, msgspec.Struct))
-
-
-def _model_reader(model: Any) -> Reader:
-    def read(envelope: Envelope) -> Any:
-        data = envelope.data
-        if type(data) is model:
-            return data
-        if type(data) is Raw and not _is_msgpack(envelope):
-            return model.model_validate_json(bytes(data))
-        return model.model_validate(plain(envelope))
-
-    return read
-
-
-def _typed_reader(wanted: Any) -> Reader:
-    from_json = msgspec.json.Decoder(wanted).decode
-    from_msgpack = msgspec.msgpack.Decoder(wanted).decode
-
-    def read(envelope: Envelope) -> Any:
-        data = envelope.data
-        if data.__class__ is wanted:
-            return data
-        if type(data) is Raw:
-            return from_msgpack(data) if _is_msgpack(envelope) else from_json(data)
-        return msgspec.convert(plain(envelope), wanted)
-
-    return read
+    return unlabelled
 
 
 def plain(envelope: Envelope) -> Any:
@@ -130,7 +95,7 @@ def bytes_of(envelope: Envelope) -> bytes:
 def sendable(body: Any) -> Any:
     """A model of pydantic's as the builtins that it is written as, also inside of a list or a dict;
     all else as it is."""
-    if hasattr(type(body), "__pydantic_serializer__"):
+    if hasattr(body.__class__, "__pydantic_serializer__"):
         return _of_model(body)
     if isinstance(body, list | tuple):
         return [sendable(each) for each in body]  # pyright: ignore[reportUnknownVariableType]
@@ -141,9 +106,10 @@ def sendable(body: Any) -> Any:
 
 def _of_model(value: Any) -> Any:
     """As the bus writes a model: what pydantic reads, by its aliases."""
-    serializer: Any = getattr(type(value), "__pydantic_serializer__", None)
+    cls = value.__class__
+    serializer = getattr(cls, "__pydantic_serializer__", None)
     if serializer is None:
-        raise TypeError(f"an object of {type(value).__qualname__} is no data")
+        raise TypeError(f"an object of {cls.__qualname__} is no data")
     return msgspec.json.decode(serializer.to_json(value, by_alias=True))
 
 

@@ -13,7 +13,8 @@ from faststream.message import decode_message
 from busway import Bus, Envelope, HandlerError, Message
 
 from ._compat import HandlerItem
-from ._data import Reader, is_model, is_typed, plain, reader_of
+from ._data import Reader, plain, reader_of
+from ._kinds import is_chosen_by_topic, is_read_by_the_bus, is_typed
 from ._message import BusBatchMessage, BusMessage
 
 __all__ = ["batch_item", "check_parameters", "check_that_it_runs", "decoder_of", "wanted_by"]
@@ -45,7 +46,7 @@ def batch_item(call: HandlerItem[Any]) -> Any:
             f"{call.name} is given batch=: its parameter must be a list of events, "
             f"and it is {wanted!r}"
         )
-    return arguments[0] if is_typed(arguments[0]) else Envelope
+    return arguments[0] if is_read_by_the_bus(arguments[0]) else Envelope
 
 
 def check_that_it_runs(call: HandlerItem[Any]) -> None:
@@ -83,46 +84,50 @@ def check_parameters(call: HandlerItem[Any]) -> None:
 
 
 def decoder_of(call: HandlerItem[Any], *, batch: bool) -> Decoder:
-    """What gives this handler its event."""
+    """What gives this handler its event. Raises HandlerError when no event can be read into what it
+    takes."""
     if batch:
-        return _batch_decoder(batch_item(call), wanted_by(call))
+        return _batch_decoder(call)
     wanted = wanted_by(call)
-    read, in_tests = reader_of(wanted), plain if is_model(wanted) else reader_of(wanted)
+    read = _reader_for(call, wanted)
+    in_tests = read if is_typed(wanted) or is_chosen_by_topic(wanted) else plain
+    reads_bodies = is_read_by_the_bus(wanted)
 
     async def decode(message: BusMessage) -> Any:
-        if message.has_own_body:
-            return _from_body(message, wanted)
         # A mock that stands for the handler is asked about builtins, as with any of its brokers.
         reader = in_tests if call.handler.is_test else read
-        return reader(message.raw_message.envelope)
+        if not message.has_own_body:
+            return reader(message.raw_message.envelope)
+        # Somebody has put a body of bytes there.
+        data = decode_message(message)
+        if not reads_bodies or reader is plain:
+            return data
+        return reader(Envelope(message.raw_message.topic, data))
 
     return decode
 
 
-def _from_body(message: BusMessage, wanted: Any) -> Any:
-    """Somebody has put a body of bytes there."""
-    data = decode_message(message)
-    if not is_typed(wanted):
-        return data
-    return reader_of(wanted)(Envelope(message.raw_message.topic, data))
+def _reader_for(call: HandlerItem[Any], wanted: Any) -> Reader:
+    try:
+        return reader_of(wanted)
+    except HandlerError as error:
+        raise HandlerError(f"{call.name}: {error}") from error
 
 
-def _batch_decoder(item: Any, wanted: Any) -> Decoder:
-    if item is not Envelope:
-
-        async def decode_batch(message: BusBatchMessage) -> Any:
-            return [each.data for each in message.raw_message]
-
+def _batch_decoder(call: HandlerItem[Any]) -> Decoder:
+    item = batch_item(call)
+    if item is Envelope:
+        arguments = get_args(wanted_by(call))
+        read = reader_of(arguments[0]) if arguments else plain
+        as_it_is = False
     else:
-        arguments = get_args(wanted)
-        read: Reader = plain if not arguments else _lenient(arguments[0])
+        read, as_it_is = _reader_for(call, item), is_typed(item)
 
-        async def decode_batch(message: BusBatchMessage) -> Any:
+    async def decode_batch(message: BusBatchMessage) -> Any:
+        if item is Envelope:
             return [read(each.envelope) for each in message.raw_message]
+        if call.handler.is_test and not as_it_is:
+            return [plain(each.envelope) for each in message.raw_message]
+        return [each.data for each in message.raw_message]
 
     return decode_batch
-
-
-def _lenient(wanted: Any) -> Reader:
-    """One that does not fit fails the attempt of all, and is not what all are set aside for."""
-    return plain if is_model(wanted) else reader_of(wanted)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ._data import is_typed
+from ._kinds import is_typed
 
 __all__ = ["knows", "returned_by", "schema_of"]
 

@@ -1,0 +1,92 @@
+"""What an annotation is made of, and so who reads an event into it: the bus, or FastStream."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+
+from busway import EventError
+
+from ._topics import topic_of
+
+__all__ = ["is_chosen_by_topic", "is_read_by_the_bus", "is_typed"]
+
+_UNIONS = (Union, types.UnionType)
+
+
+def is_typed(wanted: Any) -> bool:
+    """Whether msgspec has to make it: pydantic has no idea of a Struct, or of a class of attrs."""
+    return any(map(_is_msgspecs, _parts(wanted)))
+
+
+def is_read_by_the_bus(wanted: Any) -> bool:
+    """Whether it is made of what the bus reads otherwise than FastStream would: Structs, classes of
+    attrs, models; and a union of declared classes, of which the topic chooses."""
+    is_read = any(_is_msgspecs(each) or _is_pydantics(each) for each in _parts(wanted))
+    return is_read or is_chosen_by_topic(wanted)
+
+
+def is_chosen_by_topic(wanted: Any) -> bool:
+    """Whether it is a union that has a declared class."""
+    return any(map(_is_declared, _members(wanted)))
+
+
+def _is_msgspecs(cls: Any) -> bool:
+    is_attrs = hasattr(cls, "__attrs_attrs__")
+    return isinstance(cls, type) and (is_attrs or issubclass(cls, msgspec.Struct))
+
+
+def _is_pydantics(cls: Any) -> bool:
+    return isinstance(cls, type) and hasattr(cls, "__pydantic_validator__")
+
+
+def _is_declared(cls: Any) -> bool:
+    if not isinstance(cls, type) or cls.__module__ == "builtins":
+        return False
+    try:
+        topic_of(cls)
+    except EventError:
+        return False
+    return True
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """Of a union; none of anything else."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation) if get_origin(annotation) in _UNIONS else ()
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """It, and all that it is made of: arguments, fields of dataclasses, what a name stands for."""
+    seen: list[Any] = []  # some cannot be hashed, and a class may hold itself
+    waiting = [annotation]
+    while waiting:
+        part = waiting.pop()
+        if any(part is each for each in seen):
+            continue
+        seen.append(part)
+        yield part
+        if get_origin(part) is not type:
+            waiting += [get_origin(part), *get_args(part), *_held(part)]
+
+
+def _held(part: Any) -> Iterator[Any]:
+    stands_for = getattr(part, "__supertype__", None) or getattr(part, "__value__", None)
+    if stands_for is not None:
+        yield stands_for
+    if _has_fields(part) and not _is_pydantics(part):
+        try:
+            yield from typing.get_type_hints(part).values()
+        except (NameError, TypeError, AttributeError):
+            return  # who makes its reader says what is wrong
+
+
+def _has_fields(part: Any) -> bool:
+    """A dataclass, a TypedDict or a named tuple."""
+    marks = ("__dataclass_fields__", "__required_keys__", "_fields")
+    return isinstance(part, type) and any(hasattr(part, mark) for mark in marks)
