@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from busway import Batch
+from busway_faststream import BusBroker, MessageDep
 from tests.facts import Seen, letters, quick
 
 from .started import broker_on, started
@@ -16,9 +17,9 @@ __all__: list[str] = []
 pytestmark = pytest.mark.anyio
 
 
-async def test_one_trace_goes_from_a_publish_through_handlers_to_what_they_publish(
-    url: str,
-) -> None:
+@pytest.fixture
+def traced(url: str) -> tuple[BusBroker, Any]:
+    """A broker with the middleware, and where its spans go."""
     pytest.importorskip("opentelemetry.sdk")
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -28,7 +29,14 @@ async def test_one_trace_goes_from_a_publish_through_handlers_to_what_they_publi
 
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    broker = broker_on(url, middlewares=[BusTelemetryMiddleware(tracer_provider=provider)])
+    middleware = BusTelemetryMiddleware(tracer_provider=provider)
+    return broker_on(url, middlewares=[middleware]), exporter
+
+
+async def test_one_trace_goes_from_a_publish_through_handlers_to_what_they_publish(
+    traced: tuple[BusBroker, Any],
+) -> None:
+    broker, exporter = traced
 
     @broker.subscriber("order.placed")
     @broker.publisher("order.billed")
@@ -55,6 +63,33 @@ async def test_one_trace_goes_from_a_publish_through_handlers_to_what_they_publi
     attributes = dict(processed.attributes or {})
     assert attributes["messaging.system"] == "busway"
     assert attributes["messaging.message.id"] == sent.id
+
+
+async def test_an_envelope_goes_in_the_trace_of_its_publish(
+    traced: tuple[BusBroker, Any],
+) -> None:
+    """Whatever else the middlewares have put on it, and alone as in a batch."""
+    broker, exporter = traced
+    seen = Seen()
+
+    @broker.subscriber("order.placed")
+    async def handle(event: Any, message: MessageDep) -> None:
+        seen.add((message.headers.get("tier"), message.raw_message.envelope.traceparent))
+
+    async with started(broker):
+        ready = broker.bus.envelope("order.placed", 1)
+        marked = broker.bus.envelope("order.placed", 1, headers={"tier": "gold"})
+        sent = [await broker.publish(ready), await broker.publish(marked)]
+        batch = [broker.bus.envelope("order.placed", each) for each in range(2)]
+        sent += await broker.publish_batch(*batch, topic="order.placed")
+    spans = exporter.get_finished_spans()
+    published = [each for each in spans if each.name == "order.placed publish"]
+    traces = [format(each.context.trace_id, "032x") for each in published]
+    assert len(set(traces)) == 3
+    assert [each.id for each in sent] == [each.id for each in (ready, marked, *batch)]
+    parents = [str(parent).split("-")[1] for _, parent in seen.items]
+    assert parents == [traces[0], traces[1], traces[2], traces[2]]
+    assert [tier for tier, _ in seen.items] == [None, "gold", None, None]
 
 
 async def test_what_is_handled_and_published_is_counted(url: str) -> None:

@@ -108,9 +108,12 @@ class BusProducer(ProducerProto[BusPublishCommand]):
         headers = dict(cmd.headers)
         changes: dict[str, Any] = trace_of(headers)
         if isinstance(body, Envelope):
-            # It is what it is; what middlewares put on it goes with it.
-            marks = {**body.headers, **headers}
-            return (msgspec.structs.replace(body, headers=marks) if headers else body), when
+            # It is what it is; what middlewares put on it goes with it, and a trace is one thing.
+            if headers:
+                changes["headers"] = {**body.headers, **headers}
+            # An id is made when it is asked for, and the copy has to have the same one.
+            changes |= {"given_id": body.id} if changes else {}
+            return (msgspec.structs.replace(body, **changes) if changes else body), when
         if cmd.reply_to:
             headers[REPLY_TO] = cmd.reply_to
         if headers:
