@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import pytest
 from faststream import FastStream
 from faststream.specification import AsyncAPI
+from pydantic import BaseModel, Field, computed_field
 
-from busway import Bus
+from busway import Bus, event
 from busway_faststream import BusBroker, BusRouter
 from busway_faststream.broker._urls import protocol_of, public_urls
 
@@ -152,9 +156,112 @@ def test_structs_attrs_classes_and_models_have_schemas() -> None:
     assert set(schemas["Placed"]["properties"]) == {"order_id", "total"}
 
 
+class Line(BaseModel):
+    sku: str = Field(alias="theSku")
+
+
+@event("asyncapi.ordered", version=2)
+class Ordered(msgspec.Struct):
+    """Holds models."""
+
+    first: Line
+    lines: list[Line]
+    before: Ordered | None = None
+
+
+@event("asyncapi.paid")
+class Paid(BaseModel):
+    total: Decimal = Field(alias="theTotal")
+    lines: list[Line] = []
+
+    @computed_field
+    @property
+    def twice(self) -> int:
+        return 2
+
+
+def describing() -> BusBroker:
+    """Declared events wherever a handler may have them."""
+    broker = broker_on("redis://one:6379")
+
+    @broker.subscriber(Ordered)
+    @broker.publisher(Paid)
+    async def pay(event: Ordered) -> None: ...
+
+    @broker.subscriber("asyncapi.paid")
+    async def note(event: Paid) -> None: ...
+
+    @broker.subscriber("asyncapi.*")
+    async def either(event: Paid | Ordered | None) -> None: ...
+
+    @broker.subscriber("order.listed")
+    @broker.publisher("asyncapi.ordered")
+    async def listed(event: list[Ordered]) -> Any: ...
+
+    @broker.subscriber("paid.listed")
+    async def paid(event: list[Paid]) -> None: ...
+
+    return broker
+
+
+@pytest.mark.filterwarnings("error")
+def test_declared_events_are_described_as_the_bus_describes_them() -> None:
+    """A warning would say that two schemas have one name."""
+    broker = describing()
+    found = document(broker)
+    own = broker.bus.schemas(Ordered, Paid)
+    schemas = found["components"]["schemas"]
+    ordered = own["asyncapi.ordered"]["$defs"]["Ordered"]["properties"]
+    assert schemas["Ordered"]["properties"]["lines"] == ordered["lines"]
+    assert "theSku" in json.dumps(schemas["Ordered"])
+    assert schemas["Ordered"]["properties"]["before"]["anyOf"] == [
+        {"$ref": "#/components/schemas/Ordered"},
+        {"type": "null"},
+    ]
+    assert schemas["Paid"]["properties"]["twice"] == own["asyncapi.paid"]["properties"]["twice"]
+    assert schemas["Paid"]["required"] == own["asyncapi.paid"]["required"]
+    assert schemas["Line"] == own["asyncapi.paid"]["$defs"]["Line"]
+
+
+def test_a_publisher_of_declared_events_says_what_it_sends() -> None:
+    found = document(describing())
+    sent = {
+        found["channels"][key]["address"]: found["components"]["messages"][f"{key}:Message"]
+        for key in ("asyncapi.paid:Publisher", "asyncapi.ordered:Publisher")
+    }
+    assert {address: each["payload"] for address, each in sent.items()} == {
+        "asyncapi.paid": {"$ref": "#/components/schemas/Paid"},
+        "asyncapi.ordered": {"$ref": "#/components/schemas/Ordered"},
+    }
+
+
+def test_a_union_of_declared_events_is_any_of_them() -> None:
+    schemas = document(describing())["components"]["schemas"]
+    assert schemas["Either:Message:Payload"]["anyOf"] == [
+        {"$ref": "#/components/schemas/Paid"},
+        {"$ref": "#/components/schemas/Ordered"},
+        {"type": "null"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis+pubsub://ann:s3cret@one:1/0?client_name=s3cret", [("one:1", "/0", "redis")]),
+        ("kafka://one:1,two:2", [("one:1", "", "kafka"), ("two:2", "", "kafka")]),
+    ],
+)
+def test_a_bus_is_shown_where_a_broker_of_its_url_is(url: str, expected: Any) -> None:
+    for broker in (BusBroker(Bus(url, service="shop")), broker_on(url)):
+        broker.publisher("order.billed")
+        servers = document(broker)["servers"].values()
+        assert [(it["host"], it["pathname"], it["protocol"]) for it in servers] == expected
+
+
+@pytest.mark.parametrize("broker", [app_broker, describing])
 @pytest.mark.parametrize("version", ["2.6.0", "3.0.0"])
-def test_every_reference_leads_somewhere(version: str) -> None:
-    found = document(app_broker(), version)
+def test_every_reference_leads_somewhere(version: str, broker: Callable[[], BusBroker]) -> None:
+    found = document(broker(), version)
 
     def references(part: Any) -> list[str]:
         if isinstance(part, dict):
@@ -167,9 +274,7 @@ def test_every_reference_leads_somewhere(version: str) -> None:
     for reference in references(found):
         place: Any = found
         for step in reference.removeprefix("#/").split("/"):
-            step = (
-                step.replace("~1", "/").replace("~0", "~").replace("%7B", "{").replace("%7D", "}")
-            )
+            step = unquote(step.replace("~1", "/").replace("~0", "~"))
             assert step in place, reference
             place = place[step]
 
@@ -179,6 +284,7 @@ def test_the_official_schema_takes_the_document(url: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     official = json.loads(gzip.decompress(OFFICIAL.read_bytes()))
     jsonschema.Draft7Validator(official).validate(document(app_broker(url)))
+    jsonschema.Draft7Validator(official).validate(document(describing()))
 
 
 def test_two_handlers_of_one_subscriber_are_alternatives() -> None:

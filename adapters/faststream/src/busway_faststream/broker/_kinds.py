@@ -13,26 +13,33 @@ from busway import EventError
 
 from ._topics import topic_of
 
-__all__ = ["is_chosen_by_topic", "is_read_by_the_bus", "is_typed"]
+__all__ = [
+    "is_chosen_by_topic",
+    "is_declared",
+    "is_read_by_the_bus",
+    "is_typed",
+    "members_of",
+    "parts_of",
+]
 
 _UNIONS = (Union, types.UnionType)
 
 
 def is_typed(wanted: Any) -> bool:
     """Whether msgspec has to make it: pydantic has no idea of a Struct, or of a class of attrs."""
-    return any(map(_is_msgspecs, _parts(wanted)))
+    return any(map(_is_msgspecs, parts_of(wanted)))
 
 
 def is_read_by_the_bus(wanted: Any) -> bool:
     """Whether it is made of what the bus reads otherwise than FastStream would: Structs, classes of
     attrs, models; and a union of declared classes, of which the topic chooses."""
-    is_read = any(_is_msgspecs(each) or _is_pydantics(each) for each in _parts(wanted))
+    is_read = any(_is_msgspecs(each) or _is_pydantics(each) for each in parts_of(wanted))
     return is_read or is_chosen_by_topic(wanted)
 
 
 def is_chosen_by_topic(wanted: Any) -> bool:
     """Whether it is a union that has a declared class."""
-    return any(map(_is_declared, _members(wanted)))
+    return any(map(is_declared, members_of(wanted)))
 
 
 def _is_msgspecs(cls: Any) -> bool:
@@ -44,7 +51,8 @@ def _is_pydantics(cls: Any) -> bool:
     return isinstance(cls, type) and hasattr(cls, "__pydantic_validator__")
 
 
-def _is_declared(cls: Any) -> bool:
+def is_declared(cls: Any) -> bool:
+    """Whether it is an event class."""
     if not isinstance(cls, type) or cls.__module__ == "builtins":
         return False
     try:
@@ -54,14 +62,14 @@ def _is_declared(cls: Any) -> bool:
     return True
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
+def members_of(annotation: Any) -> tuple[Any, ...]:
     """Of a union; none of anything else."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return get_args(annotation) if get_origin(annotation) in _UNIONS else ()
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def parts_of(annotation: Any) -> Iterator[Any]:
     """It, and all that it is made of: arguments, fields of dataclasses, what a name stands for."""
     seen: list[Any] = []  # some cannot be hashed, and a class may hold itself
     waiting = [annotation]

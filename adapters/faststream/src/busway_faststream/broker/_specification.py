@@ -15,7 +15,7 @@ from ._compat import (
 )
 from ._config import BusBrokerConfig, PublisherDescription, SubscriberDescription
 from ._reading import wanted_by
-from ._schemas import knows, returned_by, schema_of
+from ._schemas import knows, of_topic, returned_by, schema_of
 
 __all__ = ["BusPublisherSpecification", "BusSubscriberSpecification"]
 
@@ -80,6 +80,9 @@ class BusPublisherSpecification(PublisherSpecification[BusBrokerConfig, Publishe
         named = self.config.schema_
         if named is not None:
             return [(schema_of(named, title), "")] if knows(named) else super().get_payloads()
+        declared = of_topic(self.topic, title)
+        if declared is not None:
+            return [(declared, "")]
         results = [(returned_by(call), call) for call in self.calls]
         if not any(knows(result) for result, _ in results):
             return super().get_payloads()

@@ -18,9 +18,15 @@ _PLACE: Final = re.compile(rf"([^@/?#]*@)?{_HOST}(,{_HOST})*(/[A-Za-z0-9._/-]*)?
 
 def public_urls(given: str | Bus | Iterable[str]) -> list[str]:
     """One URL for each server, without user, password and query; ``redis://hidden`` where nobody
-    can tell a password from the place. Of a ``Bus``, what its transport says of itself."""
+    can tell a password from the place. Of a ``Bus``, what its own document shows; where that shows
+    nothing, its transport has a name that holds the place of a server."""
     if isinstance(given, Bus):
-        return [f"busway://{type(given.transport).__name__.lower()}"]
+        servers: dict[str, dict[str, str]] = given.asyncapi(sends=()).get("servers", {})
+        shown = [
+            f"{each['description']}{each['host']}{each.get('pathname', '')}"
+            for each in servers.values()
+        ]
+        return shown or [f"busway://{type(given.transport).__name__.lower()}"]
     if not isinstance(given, str):
         return [url for each in given for url in public_urls(each)]
     # FastStream takes a place without a scheme, too.
