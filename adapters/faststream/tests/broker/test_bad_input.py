@@ -10,12 +10,21 @@ import anyio
 import pytest
 from faststream import Depends
 
-from busway import Bus, EventError, GroupError, HandlerError, Message, OptionError, StateError
-from busway_faststream import BusBroker, BusMessage
+from busway import (
+    Bus,
+    EventError,
+    GroupError,
+    HandlerError,
+    Message,
+    OptionError,
+    StateError,
+    TopicError,
+)
+from busway_faststream import BusBroker, BusMessage, BusRouter
 from tests.facts import PATIENCE
 
 from ..helping import fresh
-from .started import Struct, broker_on, started
+from .started import Placed, Struct, broker_on, started
 
 __all__: list[str] = []
 
@@ -156,6 +165,30 @@ async def test_a_subscriber_without_a_pattern() -> None:
     broker = broker_on()
     with pytest.raises(HandlerError, match=r'@broker.subscriber\("its.topic"\)'):
         broker.subscriber(handler_named("charge"))
+
+
+@pytest.mark.parametrize("made", [broker_on, BusRouter, lambda: BusRouter(prefix="shop.")])
+def test_what_nothing_can_be_published_on_is_told_where_the_publisher_stands(made: Any) -> None:
+    """And not when the handler above has run, of each event."""
+    place = made()
+    for topic in ("order.*", "", "order.{kind}", "order placed", "order."):
+        with pytest.raises(TopicError):
+            place.publisher(topic)
+    with pytest.raises(EventError, match="@event"):
+        place.publisher(Struct)
+    with pytest.raises(HandlerError, match=r'@broker.publisher\("its.topic"\)'):
+        place.publisher(handler_named("charge"))
+    with pytest.raises(OptionError, match="unknown option nonsense="):
+        place.publisher("order.placed", nonsense=1)
+    with pytest.raises(OptionError, match="key=3"):
+        place.publisher(Placed, key=3)
+    place.publisher("order.placed", key="o-1", headers={"tier": "gold"}, delay=1)
+    assert len(place.publishers) == 1
+
+
+def test_a_retry_that_is_none() -> None:
+    with pytest.raises(OptionError, match=r"retry=5: it takes a Retry\(...\)"):
+        broker_on(retry=5)
 
 
 async def test_options_that_there_are_not_and_cannot_be() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from faststream import AckPolicy
 
-from busway import HandlerError, OptionError, PublishOptions, SubscribeOptions
+from busway import Bus, HandlerError, OptionError, PublishOptions, SubscribeOptions
 
 from ._compat import EMPTY, CallsCollection, CodecProto, Registrator
 from ._config import (
@@ -122,9 +122,14 @@ class BusRegistrator(Registrator[Any, BusBrokerConfig]):
             persistent: Whether the broker keeps it alive.
             title, description, schema, include_in_schema: For the AsyncAPI document; ``schema`` is
                 the type of what is published, else what the handlers say they return.
+
+        Raises:
+            HandlerError: it stands without a topic.
+            TopicError, EventError: nothing can be published there.
+            OptionError: an option is unknown or of another type.
         """
-        places = Places(topic)
         config: Any = self.config
+        places = published_to(topic, config.prefix, options)
         publisher = BusPublisher(
             PublisherConfig(_outer_config=config, places=places, options={**options}),
             BusPublisherSpecification(
@@ -149,3 +154,18 @@ def checked(options: SubscribeOptions) -> SubscribeOptions:
             known = ", ".join(sorted(SubscribeOptions.__annotations__))
             raise OptionError(f"unknown option {name}=; known: {known}")
     return options
+
+
+def published_to(topic: object, prefix: str, options: PublishOptions) -> Places:
+    """Where a publisher publishes. Else each of its events would fail, when its handler has run."""
+    if not isinstance(topic, str | type):
+        raise HandlerError(
+            '@broker.publisher stands without a topic: write @broker.publisher("its.topic") or '
+            "@broker.publisher(ItsEvent)"
+        )
+    places = Places(topic)
+    said: dict[str, Any] = {name: value for name, value in options.items() if name != "delay"}
+    (address,) = places.addresses(prefix)
+    # The data is not known yet, so nothing is said of it.
+    Bus("null://", validate="off").envelope(address.template, None, **said)
+    return places

@@ -63,4 +63,4 @@ def bus_of(bus: str | Bus, service: str | None, retry: Retry | None) -> Bus:
         raise OptionError(f"BusBroker({bus!r}): it takes a URL, such as memory://, or a Bus")
     if retry is None:
         return Bus(bus, service=service)
-    return Bus(bus, service=service, retry=with_nack(retry))
+    return Bus(bus, service=service, retry=with_nack(retry) if type(retry) is Retry else retry)
