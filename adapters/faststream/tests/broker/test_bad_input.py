@@ -69,12 +69,26 @@ async def test_so_are_those_of_two_buses_on_one_transport() -> None:
         await refused(two, GroupError, "'shop.charge'")
 
 
+@pytest.mark.parametrize("first_is_a_bus", [True, False])
+async def test_so_are_those_of_a_bus_that_is_on_the_server_of_another(
+    first_is_a_bus: bool, redis_url: str
+) -> None:
+    bus = BusBroker(Bus(redis_url, service="shop"), logger=None)
+    other = BusBroker(Bus(redis_url, service="shop")) if first_is_a_bus else broker_on(redis_url)
+    for broker in (bus, other):
+        broker.subscriber("order.*")(handler_named("charge"))
+    async with started(other):
+        with anyio.fail_after(PATIENCE), pytest.raises(GroupError, match=r"'shop\.charge'"):
+            await bus.start()
+        assert not bus.bus.running
+
+
 async def test_those_of_two_brokers_that_have_nothing_in_common_are_not_compared(
     redis_url: str,
 ) -> None:
     """Two buses in process; or one server under two prefixes, where the document shows one URL."""
     made: list[Any] = [Bus("memory://", service="shop"), Bus("memory://", service="shop")]
-    made += ["memory://", "memory://"]
+    made += ["memory://", "memory://", "null://", Bus("null://", service="shop")]
     made += [f"{redis_url}?prefix={fresh('p')}" for _ in range(2)]
     brokers = [
         broker_on(each) if isinstance(each, str) else BusBroker(each, logger=None) for each in made

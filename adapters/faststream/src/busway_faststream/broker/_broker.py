@@ -25,7 +25,7 @@ from ._compat import (
 from ._config import BusBrokerConfig
 from ._logging import BusLoggerStorage
 from ._message import BusMessage
-from ._names import check_groups, claimed, let_go
+from ._names import check_groups, check_groups_where_it_is, claimed, let_go
 from ._producer import BusProducer
 from ._publisher import command
 from ._registrator import BusRegistrator
@@ -154,6 +154,7 @@ class BusBroker(  # pyright: ignore[reportIncompatibleMethodOverride]
             for each in self._own_subscribers():
                 each.subscribe()
             await self.connect()
+            await check_groups_where_it_is(self)
             await super().start()
         except BaseException:
             with anyio.CancelScope(shield=True):
