@@ -12,7 +12,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory://", "memory://?codec=json"], ids=["objects", "bytes"])
+@pytest.fixture(
+    params=["memory://", "memory://?codec=json", "memory://?codec=msgpack"],
+    ids=["objects", "bytes", "msgpack"],
+)
 def url(request: pytest.FixtureRequest) -> str:
-    """Where events travel as they are, and where as they do over a wire."""
+    """Where events travel as they are, and where as they do over a wire, in both of its forms."""
     return str(request.param)
