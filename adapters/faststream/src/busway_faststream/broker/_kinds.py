@@ -17,6 +17,7 @@ __all__ = [
     "is_chosen_by_topic",
     "is_declared",
     "is_read_by_the_bus",
+    "is_strict",
     "is_typed",
     "members_of",
     "parts_of",
@@ -40,6 +41,13 @@ def is_read_by_the_bus(wanted: Any) -> bool:
 def is_chosen_by_topic(wanted: Any) -> bool:
     """Whether it is a union that has a declared class."""
     return any(map(is_declared, members_of(wanted)))
+
+
+def is_strict(wanted: Any) -> bool:
+    """Whether a model in it is strict: it takes a moment as JSON's text, and not as Python's."""
+    models = filter(_is_pydantics, parts_of(wanted))
+    configs: list[dict[str, Any]] = [getattr(each, "model_config", {}) for each in models]
+    return any(each.get("strict") for each in configs)
 
 
 def _is_msgspecs(cls: Any) -> bool:

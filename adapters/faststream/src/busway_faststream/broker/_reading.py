@@ -14,7 +14,7 @@ from busway import Bus, Envelope, HandlerError, Message
 
 from ._compat import HandlerItem
 from ._data import Reader, plain, reader_of
-from ._kinds import is_chosen_by_topic, is_read_by_the_bus, is_typed
+from ._kinds import is_chosen_by_topic, is_read_by_the_bus, is_strict, is_typed, members_of
 from ._message import BusBatchMessage, BusMessage
 
 __all__ = ["batch_item", "check_parameters", "check_that_it_runs", "decoder_of", "wanted_by"]
@@ -73,14 +73,19 @@ def check_parameters(call: HandlerItem[Any]) -> None:
                 f"{call.name}: {kind!r}, the annotation of {each.field_name}, names nothing in its "
                 "module. Import it there, or move the class out of the function it stands in"
             )
-        if isinstance(kind, type) and issubclass(kind, _OURS):
-            name, kind_name = each.field_name, kind.__name__
-            context = "bus" if issubclass(kind, Bus) else "message"
-            raise HandlerError(
-                f"{call.name}({name}: {kind_name}): FastStream would look for {name} in the event. "
-                f'Write {name}: Annotated[{kind_name}, Context("{context}")]'
-                + (", whose .raw_message is the bus's own" if kind in (Message, Envelope) else "")
-            )
+        for part in members_of(kind) or (kind,):
+            _check_that_it_is_not_ours(call.name, each.field_name, part)
+
+
+def _check_that_it_is_not_ours(handler: str, name: str, kind: Any) -> None:
+    if isinstance(kind, type) and issubclass(kind, _OURS):
+        kind_name = kind.__name__
+        context = "bus" if issubclass(kind, Bus) else "message"
+        raise HandlerError(
+            f"{handler}({name}: {kind_name}): FastStream would look for {name} in the event. "
+            f'Write {name}: Annotated[{kind_name}, Context("{context}")]'
+            + (", whose .raw_message is the bus's own" if kind in (Message, Envelope) else "")
+        )
 
 
 def decoder_of(call: HandlerItem[Any], *, batch: bool) -> Decoder:
@@ -90,7 +95,8 @@ def decoder_of(call: HandlerItem[Any], *, batch: bool) -> Decoder:
         return _batch_decoder(call)
     wanted = wanted_by(call)
     read = _reader_for(call, wanted)
-    in_tests = read if is_typed(wanted) or is_chosen_by_topic(wanted) else plain
+    as_it_is = is_typed(wanted) or is_chosen_by_topic(wanted) or is_strict(wanted)
+    in_tests = read if as_it_is else plain
     reads_bodies = is_read_by_the_bus(wanted)
 
     async def decode(message: BusMessage) -> Any:
@@ -121,7 +127,7 @@ def _batch_decoder(call: HandlerItem[Any]) -> Decoder:
         read = reader_of(arguments[0]) if arguments else plain
         as_it_is = False
     else:
-        read, as_it_is = _reader_for(call, item), is_typed(item)
+        read, as_it_is = _reader_for(call, item), is_typed(item) or is_strict(item)
 
     async def decode_batch(message: BusBatchMessage) -> Any:
         if item is Envelope:
