@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Generic, Literal, NewType, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVar
 
 import msgspec
 import pytest
 from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from busway import HandlerError, event
 from tests.facts import Seen, letters, quick
@@ -85,6 +85,12 @@ class Crate(TypedDict):
 
 
 Named = NewType("Named", Struct)
+Alias = TypeAliasType("Alias", list[Struct])
+
+
+class Pair(NamedTuple):
+    struct: Struct
+    other: Pair | None
 
 
 class Cat(BaseModel):
@@ -113,6 +119,8 @@ def taking(kind: Any, seen: Seen) -> Any:
         (Crate, {"struct": Struct("oak")}),
         (Named, Struct("oak")),
         (Annotated[Struct, "marked"], Struct("oak")),
+        (Pair, Pair(Struct("oak"), None)),
+        (Alias, [Struct("oak")]),
         (Annotated[Cat | Dog, Field(discriminator="kind")], Dog(kind="dog")),
         (dict[str, Struct] | None, {"a": Struct("oak")}),
     ],
@@ -143,6 +151,16 @@ async def test_of_declared_classes_the_topic_chooses(url: str, kind: Any, sent: 
         for each in sent:
             await broker.publish(each)
     assert seen.items == sent
+
+
+@pytest.mark.parametrize("kind", [Annotated[int, Struct], Annotated[int, Named]])
+async def test_what_stands_beside_a_type_says_nothing_of_who_reads_it(url: str, kind: Any) -> None:
+    """FastStream does: it makes a number of a text."""
+    seen, broker = Seen(), broker_on(url)
+    broker.subscriber("thing.*")(taking(kind, seen))
+    async with started(broker):
+        await broker.publish("7", "thing.counted")
+    assert seen.items == [7]
 
 
 class Undefined(msgspec.Struct):

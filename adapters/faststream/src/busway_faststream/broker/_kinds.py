@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 _UNIONS = (Union, types.UnionType)
+_STAND_FOR = ("__supertype__", "__value__")
+"""Of a NewType, and of an alias."""
 
 
 def is_typed(wanted: Any) -> bool:
@@ -87,19 +89,29 @@ def parts_of(annotation: Any) -> Iterator[Any]:
             continue
         seen.append(part)
         yield part
-        if get_origin(part) is not type:
-            waiting += [get_origin(part), *get_args(part), *_held(part)]
+        waiting += [*_arguments(part), *_held(part)]
+
+
+def _arguments(part: Any) -> tuple[Any, ...]:
+    origin, arguments = get_origin(part), get_args(part)
+    if origin in (None, type, Literal):
+        return ()
+    # What stands beside the type is anything, and may say anything of itself.
+    return arguments[:1] if origin is Annotated else (origin, *arguments)
 
 
 def _held(part: Any) -> Iterator[Any]:
-    stands_for = getattr(part, "__supertype__", None) or getattr(part, "__value__", None)
-    if stands_for is not None:
-        yield stands_for
-    if _has_fields(part) and not _is_pydantics(part):
-        try:
-            yield from typing.get_type_hints(part).values()
-        except (NameError, TypeError, AttributeError):
-            return  # who makes its reader says what is wrong
+    try:
+        yield from _fields_of(part)
+        yield from (getattr(part, name) for name in _STAND_FOR if hasattr(part, name))
+    except (NameError, TypeError, AttributeError):
+        return  # who makes its reader says what is wrong
+
+
+def _fields_of(part: Any) -> Iterable[Any]:
+    if not _has_fields(part) or _is_pydantics(part):
+        return ()
+    return typing.get_type_hints(part).values()
 
 
 def _has_fields(part: Any) -> bool:
