@@ -351,6 +351,34 @@ async def test_a_heartbeat_keeps_the_loan_of_a_long_handler() -> None:
     assert seen.items == [1]
 
 
+async def test_it_is_said_once_that_loans_are_not_prolonged_and_when_they_are_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = LeapingClock()
+    transport = Flaky(MemoryTransport(lease=LEASE))
+    bus, seen, leave = Bus(transport, clock=clock), Seen(), anyio.Event()
+
+    async def handle(data: Any) -> None:
+        seen.add(data)
+        await leave.wait()
+
+    bus.add(handle, "a.b", group="g")
+    transport.fail("extend", times=3)
+    with anyio.fail_after(PATIENCE):
+        async with bus:
+            await bus.publish("a.b", 1)
+            await seen.count(1)
+            await thirds(clock, transport, 1)
+            for calls in (2, 3, 4):
+                clock.leap(LEASE / 12)
+                await until(lambda: transport.calls["extend"] >= calls)  # noqa: B023
+            await until(lambda: "prolonged again" in caplog.text)
+            leave.set()
+            await bus.drain()
+    assert caplog.text.count("loans not prolonged") == 1
+    assert caplog.text.count("loans prolonged again") == 1
+
+
 async def test_a_loan_whose_heartbeat_fails_is_taken_over_and_the_late_ack_is_harmless() -> None:
     transport = Flaky(MemoryTransport(lease=0.2))
     one, two = Bus(transport, service="s"), Bus(transport, service="s")

@@ -47,6 +47,7 @@ class Keeper:
         self._group = crew.group.name
         self._extends = crew.feed if isinstance(crew.feed, Extends) else None
         self._extended = (time.monotonic(), crew.runtime.clock.time())
+        self._unprolonged = False
         self._doing: set[str] = set()
         self._timers: list[_Timer] = []
         self._order = count()
@@ -229,14 +230,23 @@ class Keeper:
         except BaseException as error:
             blame(self._runtime.transport, "extend", error)
         if lost is None:
-            self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, problem)
+            self._say_not_prolonged(problem)
             # Again after a twelfth of the lease: another third would be too late for a second try.
             early = self._extends.lease / 4
             self._extended = (self._extended[0] - early, self._extended[1] - early)
             return
+        if self._unprolonged:
+            self._unprolonged = False
+            self._runtime.log.warning("group %r: loans prolonged again", self._group)
         for delivery in lost:
             delivery.expired = True
             self._crew.loans = True
+
+    def _say_not_prolonged(self, problem: str) -> None:
+        """Once, however long it lasts."""
+        if not self._unprolonged:
+            self._unprolonged = True
+            self._runtime.log.warning("group %r: loans not prolonged: %s", self._group, problem)
 
     def _report_blocked(self, seconds: float) -> None:
         if seconds < _BLOCKED + _TICK:

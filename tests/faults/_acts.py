@@ -9,8 +9,8 @@ from ._recovery import resumptions
 from ._scene import PATIENCE, Scene
 
 __all__ = [
-    "busy", "consumers", "crashes_late", "ended", "flows", "publisher_is_killed", "replaced",
-    "resumed",
+    "busy", "consumers", "crashes_late", "ended", "flows", "handle", "publisher_is_killed",
+    "replaced", "resumed",
 ]  # fmt: skip
 
 
@@ -38,6 +38,16 @@ async def busy(town: Scene, worker: Worker, many: int) -> int:
     assert pid is not None
     await town.until(lambda: len(town.record.running(pid)) >= many, "it is busy")
     return pid
+
+
+async def handle(town: Scene, workers: list[Worker]) -> None:
+    """Each of them has begun with something, and can be seen to do so again."""
+    await town.until(lambda: {w.pid for w in workers} <= _handled(town), "all of them handle")
+
+
+def _handled(town: Scene) -> set[int]:
+    events = town.record.handlings.values()
+    return {one.pid for each in events for handlings in each.values() for one in handlings}
 
 
 async def flows(town: Scene) -> None:

@@ -15,6 +15,7 @@ from tests.faults._acts import (
     crashes_late,
     ended,
     flows,
+    handle,
     publisher_is_killed,
     replaced,
     resumed,
@@ -157,6 +158,7 @@ async def test_a_broker_that_is_killed_under_load_loses_nothing_and_nobody(
         workers = await consumers(town, 2)
         before = {each.pid for each in workers}
         await flows(town)
+        await handle(town, workers)
         victim = _node(cluster, f"{tmp_path.name}.", which)
         with town.faulty.during("restart", "server", None):
             await asyncio.to_thread(town.broker.restart, 0.3, str(victim.number))

@@ -15,6 +15,7 @@ from tests.faults._acts import (
     crashes_late,
     ended,
     flows,
+    handle,
     publisher_is_killed,
     replaced,
     resumed,
@@ -140,6 +141,7 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_and_nobody(
         workers = await consumers(town, 2)
         before = {each.pid for each in workers}
         producer = await town.launch("producer", "producer", rate=300.0)
+        await handle(town, workers)
         for number in range(1, 4):
             await flows(town)
             with town.faulty.during("restart", "server", None):
