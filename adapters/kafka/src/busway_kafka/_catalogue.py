@@ -43,7 +43,7 @@ class Catalogue:
         return set(before) != set(self.known) or self.widths(self._dealt) != self._dealt
 
     def become(self, other: Catalogue) -> None:
-        """The same group as another member of it sees it, with what is known of where it begins."""
+        """Read what the other one does, which is of the same member and knows where that begins."""
         self.group = other.group
         self._starts.update(other._starts)
         self.look()

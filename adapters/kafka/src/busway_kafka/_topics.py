@@ -86,9 +86,9 @@ class Topics:
 
     async def ensure_named(self, topic: str, width: int, settings: dict[str, str]) -> None:
         """Those who ask for the same at the same time wait for one answer."""
-        task = self._making.get(topic)
         if self.closed:
             raise _closed(topic)
+        task = self._making.get(topic)
         if task is None:
             task = self._making[topic] = asyncio.create_task(self._make(topic, width, settings))
             task.add_done_callback(lambda done: self._made_or_not(topic, done))
